@@ -1,0 +1,228 @@
+"""Joint lists, their relations, and the linear maps between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from cascadepose.errors import InputError
+
+Array = np.ndarray | torch.Tensor
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A named joint list.
+
+    names       joint names in order
+    parents     index of each joint's parent, -1 for the root
+    flip_pairs  (left, right) index pairs that a mirrored image exchanges
+    edges       index pairs to draw
+    sigmas      per-joint OKS constants (COCO), or None where no OKS is defined
+    """
+
+    name: str
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    flip_pairs: tuple[tuple[int, int], ...]
+    edges: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...] | None = field(default=None)
+
+    @property
+    def num_joints(self) -> int:
+        return len(self.names)
+
+    @property
+    def flip_index(self) -> tuple[int, ...]:
+        """Permutation that exchanges left and right: `x[..., flip_index, :]`."""
+        index = list(range(self.num_joints))
+        for left, right in self.flip_pairs:
+            index[left], index[right] = right, left
+        return tuple(index)
+
+    def index(self, name: str) -> int:
+        """Position of joint `name`; InputError names the joints there are."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise InputError(f"{self.name} has no joint {name!r}; use one of: {', '.join(self.names)}") from None
+
+    def convert(
+        self, keypoints: Array, scores: Array | None = None, to: Skeleton | None = None, style: str = "midpoints"
+    ) -> tuple[Array, Array | None, np.ndarray]:
+        """Map joints of this skeleton to those of `to` (default: H36M17); linear, so differentiable.
+
+        keypoints  [..., K, D]; D is 2 (image, y down) or, for "midpoints" only, any number of coordinates
+        scores     [..., K] or None
+        style      "midpoints": pelvis, spine, thorax and head are midpoints of hips, hips and shoulders, shoulders, eyes (MotionBERT);
+                   "gast": the offsets that the MHFormer and Strided Transformer demos use (GAST-Net), with averaged scores
+
+        Returns joints [..., J, D], scores [..., J] (a synthesised joint has the lowest score of its parents; None if none were
+        given), and measured [J], False for joints that no single input joint stands for.
+        Raises InputError for an unknown pair of skeletons or style, or a joint count that is not this skeleton's.
+        """
+        to = H36M17 if to is None else to
+        if keypoints.shape[-2] != self.num_joints:
+            raise InputError(f"{self.name} keypoints need {self.num_joints} joints, got shape {tuple(keypoints.shape)}")
+        if scores is not None and scores.shape[-1] != self.num_joints:
+            raise InputError(f"{self.name} scores need {self.num_joints} joints, got shape {tuple(scores.shape)}")
+        rule = _conversion(self.name, to.name, style)
+        if rule.per_axis and keypoints.shape[-1] != 2:
+            raise InputError(
+                f"style {style!r} is defined in the image plane only; use style='midpoints' for {keypoints.shape[-1]}D joints"
+            )
+        joints = _apply(rule.matrices, keypoints)
+        return joints, None if scores is None else _convert_scores(rule, scores), rule.measured.copy()
+
+
+@dataclass(frozen=True)
+class _Conversion:
+    matrices: np.ndarray  # [1 or 2, J, K]: one for all axes, or one for x and one for y
+    parents: np.ndarray  # [J, 4] indices of the joints whose scores count, padded by repetition
+    measured: np.ndarray  # [J] bool
+    mean_scores: bool
+
+    @property
+    def per_axis(self) -> bool:
+        return len(self.matrices) == 2
+
+
+def _apply(matrices: np.ndarray, keypoints: Array) -> Array:
+    if isinstance(keypoints, torch.Tensor):
+        weights = torch.as_tensor(matrices, dtype=keypoints.dtype, device=keypoints.device)
+        einsum = torch.einsum
+    else:
+        weights, einsum = matrices.astype(np.result_type(keypoints, np.float32), copy=False), np.einsum
+    if len(weights) == 1:
+        return einsum("jk,...kd->...jd", weights[0], keypoints)
+    return einsum("djk,...kd->...jd", weights, keypoints)
+
+
+def _convert_scores(rule: _Conversion, scores: Array) -> Array:
+    if isinstance(scores, torch.Tensor):
+        gathered = scores[..., torch.as_tensor(rule.parents, device=scores.device)]
+        return gathered.mean(-1) if rule.mean_scores else gathered.amin(-1)
+    gathered = scores[..., rule.parents]
+    return gathered.mean(-1) if rule.mean_scores else gathered.min(-1)
+
+
+@lru_cache(maxsize=None)
+def _conversion(source: str, target: str, style: str) -> _Conversion:
+    if source == target:
+        count = SKELETONS[source].num_joints
+        return _Conversion(np.eye(count)[None], np.arange(count)[:, None].repeat(4, 1), np.ones(count, bool), False)
+    if (source, target) != ("coco17", "h36m17"):
+        raise InputError(f"no conversion from {source} to {target}; known: coco17 to h36m17")
+    if style not in ("midpoints", "gast"):
+        raise InputError(f"unknown conversion style {style!r}; use 'midpoints' or 'gast'")
+    return _coco_to_h36m(style)
+
+
+def _coco_to_h36m(style: str) -> _Conversion:
+    coco = np.eye(17)
+    rows = np.zeros((17, 17))
+    parents = np.zeros((17, 4), np.int64)
+    for j, name in enumerate(H36M17.names):
+        if name in COCO17.names:
+            rows[j] = coco[COCO17.names.index(name)]
+            parents[j] = COCO17.names.index(name)
+    hips, shoulders, eyes, ears = (coco[list(pair)].mean(0) for pair in ((11, 12), (5, 6), (1, 2), (3, 4)))
+    parents[0], parents[8], parents[7] = [11, 12, 11, 12], [5, 6, 5, 6], [5, 6, 11, 12]
+    measured = np.array([name in COCO17.names for name in H36M17.names])
+    rows[0], rows[7], rows[8] = hips, (hips + shoulders) / 2, shoulders
+    if style == "midpoints":
+        rows[10], parents[10] = eyes, [1, 2, 1, 2]
+        return _Conversion(rows[None], parents, measured, mean_scores=False)
+    parents[10] = [1, 2, 3, 4]
+    measured[9] = False
+    nose = coco[0]
+    thorax = shoulders + (nose - shoulders) / 3
+    x, y = rows.copy(), rows.copy()
+    x[7] = 3 * rows[7] - (rows[0] + thorax)
+    x[8], y[8] = thorax, thorax - (eyes - nose) * 2 / 3
+    x[9] = y[9] = nose - (nose - shoulders) / 4
+    x[10], y[10] = (eyes + ears) / 2, 2 * eyes - nose
+    return _Conversion(np.stack([x, y]), parents, measured, mean_scores=True)
+
+
+COCO17 = Skeleton(
+    name="coco17",
+    names=(
+        "nose",
+        "left_eye",
+        "right_eye",
+        "left_ear",
+        "right_ear",
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+        "right_elbow",
+        "left_wrist",
+        "right_wrist",
+        "left_hip",
+        "right_hip",
+        "left_knee",
+        "right_knee",
+        "left_ankle",
+        "right_ankle",
+    ),
+    parents=(-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+    flip_pairs=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
+    edges=(
+        *((0, 1), (0, 2), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6)),
+        *((5, 6), (5, 7), (7, 9), (6, 8), (8, 10)),
+        *((5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16)),
+    ),
+    sigmas=(
+        0.026,
+        0.025,
+        0.025,
+        0.035,
+        0.035,
+        0.079,
+        0.079,
+        0.072,
+        0.072,
+        0.062,
+        0.062,
+        0.107,
+        0.107,
+        0.087,
+        0.087,
+        0.089,
+        0.089,
+    ),
+)
+
+_H36M_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
+
+H36M17 = Skeleton(
+    name="h36m17",
+    names=(
+        "pelvis",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "spine",
+        "thorax",
+        "nose",
+        "head",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+    ),
+    parents=_H36M_PARENTS,
+    flip_pairs=((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16)),
+    edges=tuple((parent, joint) for joint, parent in enumerate(_H36M_PARENTS) if parent >= 0),
+)
+
+SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, H36M17)}
