@@ -1,0 +1,271 @@
+"""Result types: frozen records of numpy arrays, validated once when made, sliceable.
+
+Axes: F frames of the video, T frames of one track, P people in one frame, K 2D keypoints, J 3D joints. Pixels are those of the original
+(upright) frame, x right and y down. Times are seconds, 3D joints are metres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from cascadepose.errors import InputError
+from cascadepose.skeletons import COCO17, H36M17, Skeleton
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Camera", "Detections", "Poses2D", "Poses3D", "Track", "VideoResult"]
+
+Frame = Literal["root-relative", "camera", "world"]
+_FRAMES = ("root-relative", "camera", "world")
+
+
+def _validate(record: Any, **specs: tuple[str, type]) -> None:
+    """Store each named field as a contiguous array; a spec is (axes, dtype), equal axis letters mean equal lengths, numbers are fixed."""
+    kind, lengths = type(record).__name__, {}
+    for name, (axes, dtype) in specs.items():
+        array = np.ascontiguousarray(getattr(record, name), dtype=dtype).copy()
+        wanted = axes.split()
+        fits = array.ndim == len(wanted) and all(
+            size == (int(axis) if axis.isdigit() else lengths.setdefault(axis, size))
+            for axis, size in zip(wanted, array.shape, strict=True)
+        )
+        if not fits:
+            known = {axis: lengths[axis] for axis in wanted if axis in lengths}
+            raise InputError(f"{kind}.{name} has shape {array.shape}, expected [{', '.join(wanted)}] with {known}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            count = int((~np.isfinite(array)).sum())
+            raise InputError(
+                f"{kind}.{name} holds {count} NaN or infinite values; remove them or mark those frames as unobserved"
+            )
+        object.__setattr__(record, name, array)
+
+
+def _select(record: Any, index: Any, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The named fields indexed along their first axis; a single number keeps the axis."""
+    if isinstance(index, int | np.integer):
+        count = len(record)
+        if not -count <= index < count:
+            raise IndexError(f"index {index} is out of range for {count} entries of {type(record).__name__}")
+        index = [index]
+    return {name: getattr(record, name)[index] for name in names}
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Boxes of the people in one frame: boxes_xyxy [P,4] px, scores [P] in 0..1."""
+
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+
+    def __post_init__(self) -> None:
+        _validate(self, boxes_xyxy=("P 4", np.float32), scores=("P", np.float32))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: Any) -> Detections:
+        return Detections(**_select(self, index, ("boxes_xyxy", "scores")))
+
+
+@dataclass(frozen=True, eq=False)
+class Poses2D:
+    """2D poses of the people in one frame.
+
+    keypoints [P,K,2] px, scores [P,K] in 0..1, sigma [P,K,2] px (one standard deviation in x and y), boxes_xyxy [P,4] px, box_scores [P].
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    sigma: np.ndarray
+    boxes_xyxy: np.ndarray
+    box_scores: np.ndarray
+    skeleton: Skeleton = COCO17
+
+    _rows = ("keypoints", "scores", "sigma", "boxes_xyxy", "box_scores")
+
+    def __post_init__(self) -> None:
+        k, kind = self.skeleton.num_joints, np.float32
+        _validate(
+            self, keypoints=(f"P {k} 2", kind), scores=(f"P {k}", kind), sigma=(f"P {k} 2", kind),
+            boxes_xyxy=("P 4", kind), box_scores=("P", kind),
+        )  # fmt: skip
+
+    @classmethod
+    def empty(cls, skeleton: Skeleton = COCO17) -> Poses2D:
+        """A frame with nobody in it."""
+        k = skeleton.num_joints
+        shapes = ((0, k, 2), (0, k), (0, k, 2), (0, 4), (0,))
+        return cls(*(np.zeros(shape, np.float32) for shape in shapes), skeleton)
+
+    def __len__(self) -> int:
+        return len(self.box_scores)
+
+    def __getitem__(self, index: Any) -> Poses2D:
+        """The chosen people (number, slice, mask or list of numbers)."""
+        return Poses2D(**_select(self, index, self._rows), skeleton=self.skeleton)
+
+
+@dataclass(frozen=True, eq=False)
+class Poses3D:
+    """3D joints [T,J,3] in metres over time, in the named frame; measured [J] is False for joints synthesised from others.
+
+    "root-relative": pelvis at the origin, axes of the camera (x right, y down, z away); "camera": the same axes, origin at the camera
+    centre; "world": y up, origin on the ground.
+    """
+
+    joints: np.ndarray
+    frame: Frame = "root-relative"
+    measured: np.ndarray | None = None
+    skeleton: Skeleton = H36M17
+
+    def __post_init__(self) -> None:
+        if self.frame not in _FRAMES:
+            raise InputError(f"Poses3D.frame is {self.frame!r}, expected one of {', '.join(_FRAMES)}")
+        j = self.skeleton.num_joints
+        if self.measured is None:
+            object.__setattr__(self, "measured", np.ones(j, bool))
+        _validate(self, joints=(f"T {j} 3", np.float32), measured=(f"{j}", bool))
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def __getitem__(self, index: Any) -> Poses3D:
+        """The chosen frames."""
+        return replace(self, **_select(self, index, ("joints",)))
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A pinhole camera without distortion: focal (fx, fy) px, center (cx, cy) px, image_size (w, h) px, and the pose world -> camera.
+
+    A world point X is at rotation @ X + translation in the camera frame (x right, y down, z away; metres). `origin` says where the
+    intrinsics come from, so that an assumption is never passed on as a fact.
+    """
+
+    focal: np.ndarray
+    center: np.ndarray
+    image_size: tuple[int, int]
+    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
+    translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    origin: Literal["given", "metadata", "assumed"] = "given"
+
+    def __post_init__(self) -> None:
+        _validate(
+            self, focal=("2", np.float64), center=("2", np.float64), rotation=("3 3", np.float64), translation=("3", np.float64)
+        )  # fmt: skip
+        if (self.focal <= 0).any():
+            raise InputError(f"Camera.focal is {tuple(self.focal)}, expected two lengths in pixels above zero")
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The intrinsic matrix [3,3]."""
+        (fx, fy), (cx, cy) = self.focal, self.center
+        return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person through the video: every frame from the first to the last sighting, without holes.
+
+    frame_index [T] (consecutive), timestamp [T] s, boxes_xyxy [T,4] px, box_scores [T], keypoints [T,K,2] px, scores [T,K],
+    sigma [T,K,2] px, observed [T]. Where observed is False the person was not seen: boxes and keypoints are interpolated, scores are 0.
+    """
+
+    track_id: int
+    frame_index: np.ndarray
+    timestamp: np.ndarray
+    boxes_xyxy: np.ndarray
+    box_scores: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+    sigma: np.ndarray
+    observed: np.ndarray
+    poses3d: Poses3D | None = None
+    skeleton: Skeleton = COCO17
+
+    _rows = ("frame_index", "timestamp", "boxes_xyxy", "box_scores", "keypoints", "scores", "sigma", "observed")
+
+    def __post_init__(self) -> None:
+        k, kind = self.skeleton.num_joints, np.float32
+        _validate(
+            self, frame_index=("T", np.int64), timestamp=("T", np.float64), boxes_xyxy=("T 4", kind), box_scores=("T", kind),
+            keypoints=(f"T {k} 2", kind), scores=(f"T {k}", kind), sigma=(f"T {k} 2", kind), observed=("T", bool),
+        )  # fmt: skip
+        if (np.diff(self.frame_index) != 1).any():
+            raise InputError(
+                f"Track {self.track_id}: frame_index must rise by one from frame to frame; fill gaps with observed=False"
+            )
+        if self.poses3d is not None and len(self.poses3d) != len(self):
+            raise InputError(f"Track {self.track_id}: {len(self)} frames but {len(self.poses3d)} frames of 3D joints")
+
+    def __len__(self) -> int:
+        return len(self.frame_index)
+
+    def __getitem__(self, index: int | slice) -> Track:
+        """The chosen consecutive frames (positions in the track, not frame numbers)."""
+        poses3d = None if self.poses3d is None else self.poses3d[index]
+        return replace(self, **_select(self, index, self._rows), poses3d=poses3d)
+
+    def row(self, frame_index: int) -> int | None:
+        """The position of a video frame in this track, None where the track does not reach."""
+        row = frame_index - int(self.frame_index[0]) if len(self) else -1
+        return row if 0 <= row < len(self) else None
+
+
+@dataclass(frozen=True, eq=False)
+class VideoResult:
+    """Everything found in one image, folder, video or camera recording.
+
+    tracks: one per person, by track_id. frame_size (w, h) px. fps: average rate, None for a single image. timestamps [F] s of every
+    frame processed, those without people too. source: what was read. weights: what each stage ran with. incomplete: why the end of the
+    source is missing, empty if all of it was processed. stage_seconds: time spent per stage.
+    """
+
+    tracks: tuple[Track, ...]
+    frame_size: tuple[int, int]
+    fps: float | None
+    timestamps: np.ndarray
+    source: str
+    weights: dict[str, Any] = field(default_factory=dict)
+    version: str = ""
+    incomplete: str = ""
+    notes: tuple[str, ...] = ()
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _validate(self, timestamps=("F", np.float64))
+        object.__setattr__(self, "tracks", tuple(self.tracks))
+        object.__setattr__(self, "frame_size", tuple(int(side) for side in self.frame_size))
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+    def __iter__(self) -> Iterator[Track]:
+        return iter(self.tracks)
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames were processed."""
+        return len(self.timestamps)
+
+    def people(self, frame_index: int) -> list[tuple[Track, int]]:
+        """Each track that reaches this frame, with its row there."""
+        rows = ((track, track.row(frame_index)) for track in self.tracks)
+        return [(track, row) for track, row in rows if row is not None]
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Write the result: a name with a known suffix (.json, .npz) makes that file, any other name a folder with both."""
+        from cascadepose.export import save_result
+
+        return save_result(self, path)
+
+    def overlay(self, path: str | Path, source: Any = None, progress: Callable | None = None, **style: Any) -> Path:
+        """Draw the poses over the source (read again from where it came, or from `source`): .mp4 of a video, .png or .jpg of an image."""
+        from cascadepose.visualize.overlay import write_overlay
+
+        return write_overlay(self, path, source=source, progress=progress, **style)
