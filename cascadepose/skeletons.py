@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
@@ -57,11 +57,12 @@ class Skeleton:
 
         keypoints  [..., K, D]; D is 2 (image, y down) or, for "midpoints" only, any number of coordinates
         scores     [..., K] or None
-        style      "midpoints": pelvis, spine, thorax and head are midpoints of hips, hips and shoulders, shoulders, eyes (MotionBERT);
-                   "gast": the offsets that the MHFormer and Strided Transformer demos use (GAST-Net), with averaged scores
+        style      "midpoints": pelvis, spine, thorax and head are midpoints of hips, of hips and shoulders, of shoulders
+                   and of eyes (the practice of MotionBERT);
+                   "gast": the offsets that the MHFormer and Strided Transformer demos use (GAST-Net), averaged scores
 
-        Returns joints [..., J, D], scores [..., J] (a synthesised joint has the lowest score of its parents; None if none were
-        given), and measured [J], False for joints that no single input joint stands for.
+        Returns joints [..., J, D], scores [..., J] (a synthesised joint has the lowest score of its parents; None if
+        none were given), and measured [J], False for joints that no single input joint stands for.
         Raises InputError for an unknown pair of skeletons or style, or a joint count that is not this skeleton's.
         """
         to = H36M17 if to is None else to
@@ -72,7 +73,7 @@ class Skeleton:
         rule = _conversion(self.name, to.name, style)
         if rule.per_axis and keypoints.shape[-1] != 2:
             raise InputError(
-                f"style {style!r} is defined in the image plane only; use style='midpoints' for {keypoints.shape[-1]}D joints"
+                f"style {style!r} is defined in the image plane only; use 'midpoints' for {keypoints.shape[-1]}D joints"
             )
         joints = _apply(rule.matrices, keypoints)
         return joints, None if scores is None else _convert_scores(rule, scores), rule.measured.copy()
@@ -109,7 +110,7 @@ def _convert_scores(rule: _Conversion, scores: Array) -> Array:
     return gathered.mean(-1) if rule.mean_scores else gathered.min(-1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _conversion(source: str, target: str, style: str) -> _Conversion:
     if source == target:
         count = SKELETONS[source].num_joints
