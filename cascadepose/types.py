@@ -1,7 +1,7 @@
 """Result types: frozen records of numpy arrays, validated once when made, sliceable.
 
-Axes: F frames of the video, T frames of one track, P people in one frame, K 2D keypoints, J 3D joints. Pixels are those of the original
-(upright) frame, x right and y down. Times are seconds, 3D joints are metres.
+Axes: F frames of the video, T frames of one track, P people in one frame, K 2D keypoints, J 3D joints. Pixels are
+those of the original (upright) frame, x right and y down. Times are seconds, 3D joints are metres.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _FRAMES = ("root-relative", "camera", "world")
 
 
 def _validate(record: Any, **specs: tuple[str, type]) -> None:
-    """Store each named field as a contiguous array; a spec is (axes, dtype), equal axis letters mean equal lengths, numbers are fixed."""
+    """Store each named field as a checked array of its own; a spec is (axes, dtype), a letter is the same length in
+    all.
+    """
     kind, lengths = type(record).__name__, {}
     for name, (axes, dtype) in specs.items():
         array = np.ascontiguousarray(getattr(record, name), dtype=dtype).copy()
@@ -76,7 +78,8 @@ class Detections:
 class Poses2D:
     """2D poses of the people in one frame.
 
-    keypoints [P,K,2] px, scores [P,K] in 0..1, sigma [P,K,2] px (one standard deviation in x and y), boxes_xyxy [P,4] px, box_scores [P].
+    keypoints [P,K,2] px, scores [P,K] in 0..1, sigma [P,K,2] px (one standard deviation in x and y),
+    boxes_xyxy [P,4] px, box_scores [P].
     """
 
     keypoints: np.ndarray
@@ -91,9 +94,13 @@ class Poses2D:
     def __post_init__(self) -> None:
         k, kind = self.skeleton.num_joints, np.float32
         _validate(
-            self, keypoints=(f"P {k} 2", kind), scores=(f"P {k}", kind), sigma=(f"P {k} 2", kind),
-            boxes_xyxy=("P 4", kind), box_scores=("P", kind),
-        )  # fmt: skip
+            self,
+            keypoints=(f"P {k} 2", kind),
+            scores=(f"P {k}", kind),
+            sigma=(f"P {k} 2", kind),
+            boxes_xyxy=("P 4", kind),
+            box_scores=("P", kind),
+        )
 
     @classmethod
     def empty(cls, skeleton: Skeleton = COCO17) -> Poses2D:
@@ -112,10 +119,10 @@ class Poses2D:
 
 @dataclass(frozen=True, eq=False)
 class Poses3D:
-    """3D joints [T,J,3] in metres over time, in the named frame; measured [J] is False for joints synthesised from others.
+    """3D joints [T,J,3] in metres over time; measured [J] is False for joints synthesised from others.
 
-    "root-relative": pelvis at the origin, axes of the camera (x right, y down, z away); "camera": the same axes, origin at the camera
-    centre; "world": y up, origin on the ground.
+    The frame they are in: "root-relative": pelvis at the origin, axes of the camera (x right, y down, z away);
+    "camera": the same axes, origin at the camera centre; "world": y up, origin on the ground.
     """
 
     joints: np.ndarray
@@ -141,10 +148,11 @@ class Poses3D:
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A pinhole camera without distortion: focal (fx, fy) px, center (cx, cy) px, image_size (w, h) px, and the pose world -> camera.
+    """A pinhole camera without distortion.
 
-    A world point X is at rotation @ X + translation in the camera frame (x right, y down, z away; metres). `origin` says where the
-    intrinsics come from, so that an assumption is never passed on as a fact.
+    focal (fx, fy) px, center (cx, cy) px, image_size (w, h) px. A world point X is at rotation @ X + translation in the
+    camera frame (x right, y down, z away; metres). `origin` says where the intrinsics come from, so that an assumption
+    is never passed on as a fact.
     """
 
     focal: np.ndarray
@@ -155,9 +163,8 @@ class Camera:
     origin: Literal["given", "metadata", "assumed"] = "given"
 
     def __post_init__(self) -> None:
-        _validate(
-            self, focal=("2", np.float64), center=("2", np.float64), rotation=("3 3", np.float64), translation=("3", np.float64)
-        )  # fmt: skip
+        kind = np.float64
+        _validate(self, focal=("2", kind), center=("2", kind), rotation=("3 3", kind), translation=("3", kind))
         if (self.focal <= 0).any():
             raise InputError(f"Camera.focal is {tuple(self.focal)}, expected two lengths in pixels above zero")
 
@@ -172,8 +179,9 @@ class Camera:
 class Track:
     """One person through the video: every frame from the first to the last sighting, without holes.
 
-    frame_index [T] (consecutive), timestamp [T] s, boxes_xyxy [T,4] px, box_scores [T], keypoints [T,K,2] px, scores [T,K],
-    sigma [T,K,2] px, observed [T]. Where observed is False the person was not seen: boxes and keypoints are interpolated, scores are 0.
+    frame_index [T] (consecutive), timestamp [T] s, boxes_xyxy [T,4] px, box_scores [T], keypoints [T,K,2] px,
+    scores [T,K], sigma [T,K,2] px, observed [T]. Where observed is False the person was not seen: boxes and keypoints
+    are interpolated, scores are 0.
     """
 
     track_id: int
@@ -193,13 +201,18 @@ class Track:
     def __post_init__(self) -> None:
         k, kind = self.skeleton.num_joints, np.float32
         _validate(
-            self, frame_index=("T", np.int64), timestamp=("T", np.float64), boxes_xyxy=("T 4", kind), box_scores=("T", kind),
-            keypoints=(f"T {k} 2", kind), scores=(f"T {k}", kind), sigma=(f"T {k} 2", kind), observed=("T", bool),
-        )  # fmt: skip
+            self,
+            frame_index=("T", np.int64),
+            timestamp=("T", np.float64),
+            boxes_xyxy=("T 4", kind),
+            box_scores=("T", kind),
+            keypoints=(f"T {k} 2", kind),
+            scores=(f"T {k}", kind),
+            sigma=(f"T {k} 2", kind),
+            observed=("T", bool),
+        )
         if (np.diff(self.frame_index) != 1).any():
-            raise InputError(
-                f"Track {self.track_id}: frame_index must rise by one from frame to frame; fill gaps with observed=False"
-            )
+            raise InputError(f"Track {self.track_id}: frame_index must rise by one; fill gaps with observed=False")
         if self.poses3d is not None and len(self.poses3d) != len(self):
             raise InputError(f"Track {self.track_id}: {len(self)} frames but {len(self.poses3d)} frames of 3D joints")
 
@@ -221,9 +234,15 @@ class Track:
 class VideoResult:
     """Everything found in one image, folder, video or camera recording.
 
-    tracks: one per person, by track_id. frame_size (w, h) px. fps: average rate, None for a single image. timestamps [F] s of every
-    frame processed, those without people too. source: what was read. weights: what each stage ran with. incomplete: why the end of the
-    source is missing, empty if all of it was processed. stage_seconds: time spent per stage.
+    tracks         one per person, by track_id
+    frame_size     (w, h) px
+    fps            average rate, None for a single image
+    timestamps     [F] s of every frame processed, those without people too
+    source         what was read
+    weights        what each stage ran with
+    incomplete     why the end of the source is missing, empty if all of it was processed
+    notes          what else the user should know
+    stage_seconds  time spent per stage
     """
 
     tracks: tuple[Track, ...]
@@ -259,13 +278,16 @@ class VideoResult:
         return [(track, row) for track, row in rows if row is not None]
 
     def save(self, path: str | Path) -> list[Path]:
-        """Write the result: a name with a known suffix (.json, .npz) makes that file, any other name a folder with both."""
+        """Write the result: a name ending in .json or .npz makes that file, any other name a folder with both."""
         from cascadepose.export import save_result
 
         return save_result(self, path)
 
     def overlay(self, path: str | Path, source: Any = None, progress: Callable | None = None, **style: Any) -> Path:
-        """Draw the poses over the source (read again from where it came, or from `source`): .mp4 of a video, .png or .jpg of an image."""
+        """Draw the poses over the source: .mp4 of a video, .png or .jpg of an image.
+
+        The frames are read again from where they came, or from `source`.
+        """
         from cascadepose.visualize.overlay import write_overlay
 
         return write_overlay(self, path, source=source, progress=progress, **style)
