@@ -57,8 +57,8 @@ class Skeleton:
 
         keypoints  [..., K, D]; D is 2 (image, y down) or, for "midpoints" only, any number of coordinates
         scores     [..., K] or None
-        style      "midpoints": pelvis, spine, thorax and head are midpoints of hips, of hips and shoulders, of shoulders
-                   and of eyes (the practice of MotionBERT);
+        style      "midpoints": pelvis, spine, thorax and head are midpoints of hips, hips and shoulders, shoulders
+                   and eyes (the practice of MotionBERT);
                    "gast": the offsets that the MHFormer and Strided Transformer demos use (GAST-Net), averaged scores
 
         Returns joints [..., J, D], scores [..., J] (a synthesised joint has the lowest score of its parents; None if

@@ -1,0 +1,83 @@
+"""How 2D joints are presented to a lifter: one path for training, inference and the end-to-end cascade.
+
+`lifter_input` is that path: joint conversion, then the normalisation that the lifter declares by name. All of it works on
+numpy arrays and torch tensors; gradients flow to the keypoints and scores, while the box around the person is a constant.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cascadepose.errors import InputError
+from cascadepose.geometry import normalize_center, normalize_screen
+from cascadepose.rotations import Array, backend
+from cascadepose.skeletons import SKELETONS
+
+TRIM = 0.02  # share of the points that may lie outside the box on each side
+LIMIT = 2.0  # a point further out than this many half boxes is an outlier: it is moved to the limit
+
+
+def crop_box(keypoints: Array, scores: Array, trim: float = TRIM) -> tuple[Array, Array]:
+    """Square box around a clip: centre [..., 1, 1, 2] and half side [..., 1, 1, 1], in the units of the keypoints.
+
+    keypoints  [..., T, J, 2]
+    scores     [..., T, J]; points below half the clip's median score do not count
+    trim       quantile of the counted points to leave out on each side (0: the bounding box)
+    """
+    points, weights = (torch.as_tensor(x).detach() for x in (keypoints, scores))
+    points, weights = points.flatten(-3, -2), weights.flatten(-2)
+    counted = weights >= weights.median(-1, keepdim=True).values / 2
+    points = torch.where(counted[..., None], points, torch.full_like(points, float("nan")))
+    ends = torch.nanquantile(points, points.new_tensor([trim, 1 - trim]), dim=-2)
+    center = (ends[0] + ends[1])[..., None, None, :] / 2
+    half = (ends[1] - ends[0]).amax(-1)[..., None, None, None] / 2
+    if isinstance(keypoints, np.ndarray):
+        return center.numpy(), half.numpy()
+    return center, half
+
+
+def crop_scale(keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None) -> Array:
+    """Keypoints [..., T, J, 2] in one square box per clip, centred and scaled so that the person spans about -1..1.
+
+    Independent of the person's place and size in the image (MotionBERT's in-the-wild convention), with a box that outliers
+    and low scores cannot move.
+    """
+    center, half = crop_box(keypoints, scores)
+    lib = backend(keypoints)
+    return lib.clip((keypoints - center) / lib.clip(half, 1e-3, None), -LIMIT, LIMIT)
+
+
+def screen(keypoints: Array, scores: Array, image_size: tuple[float, float]) -> Array:
+    """Keypoints over the image width (VideoPose3D, PoseFormer and Strided Transformer); scores are not looked at."""
+    return normalize_screen(keypoints, image_size)
+
+
+def center(keypoints: Array, scores: Array, image_size: tuple[float, float]) -> Array:
+    """Keypoints over the shorter image side (MotionBERT's pixel mode); scores are not looked at."""
+    return normalize_center(keypoints, image_size)
+
+
+NORMALIZATIONS = {"crop_scale": crop_scale, "screen": screen, "center": center}
+
+
+def lifter_input(
+    keypoints: Array,
+    scores: Array,
+    image_size: tuple[float, float],
+    normalization: str = "crop_scale",
+    in_channels: int = 3,
+    input_skeleton: str = "coco17",
+    skeleton: str = "h36m17",
+) -> Array:
+    """What a lifter sees of one window: keypoints [..., T, K, 2] px, scores [..., T, K] -> [..., T, J, in_channels].
+
+    The third channel is the score. Raises InputError for an unknown normalisation.
+    """
+    if normalization not in NORMALIZATIONS:
+        raise InputError(f"unknown normalization {normalization!r}; use one of: {', '.join(NORMALIZATIONS)}")
+    joints, joint_scores, _ = SKELETONS[input_skeleton].convert(keypoints, scores, to=SKELETONS[skeleton])
+    joints = NORMALIZATIONS[normalization](joints, joint_scores, image_size)
+    if in_channels == 2:
+        return joints
+    return backend(joints).concatenate([joints, joint_scores[..., None]], -1)
