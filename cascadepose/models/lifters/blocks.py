@@ -1,0 +1,91 @@
+"""Transformer blocks that several lifters share. Attribute names follow the official lifters, so their checkpoints load."""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over the second to last axis: [N, L, C] -> [N, L, C]."""
+
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__()
+        if dim % num_heads:
+            raise ValueError(f"dim {dim} is not a multiple of num_heads {num_heads}")
+        self.num_heads = num_heads
+        self.proj = nn.Linear(dim, dim)
+        self.qkv = nn.Linear(dim, dim * 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = rearrange(self.qkv(x), "n l (three h d) -> three n h l d", three=3, h=self.num_heads).unbind(0)
+        return self.proj(rearrange(scaled_dot_product_attention(q, k, v), "n h l d -> n l (h d)"))
+
+
+class MLP(nn.Module):
+    """Linear, exact GELU, Linear."""
+
+    def __init__(self, dim: int, hidden: int):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.act(self.fc1(x)))
+
+
+class DualStreamBlock(nn.Module):
+    """Spatial and temporal attention, each with its own MLP, pre-norm and residual: [B, T, J, C] -> [B, T, J, C].
+
+    `spatial_first` chooses the order: the two streams of DSTformer (MotionBERT, section 3.2) differ in nothing else.
+    """
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, spatial_first: bool, eps: float = 1e-6):
+        super().__init__()
+        self.spatial_first = spatial_first
+        hidden = int(dim * mlp_ratio)
+        self.norm1_s = nn.LayerNorm(dim, eps=eps)
+        self.norm1_t = nn.LayerNorm(dim, eps=eps)
+        self.attn_s = Attention(dim, num_heads)
+        self.attn_t = Attention(dim, num_heads)
+        self.norm2_s = nn.LayerNorm(dim, eps=eps)
+        self.norm2_t = nn.LayerNorm(dim, eps=eps)
+        self.mlp_s = MLP(dim, hidden)
+        self.mlp_t = MLP(dim, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.spatial_first:
+            return self.temporal(self.spatial(x))
+        return self.spatial(self.temporal(x))
+
+    def spatial(self, x: Tensor) -> Tensor:
+        """Attend over the joints of each frame."""
+        frames = rearrange(x, "b t j c -> (b t) j c")
+        frames = frames + self.attn_s(self.norm1_s(frames))
+        frames = frames + self.mlp_s(self.norm2_s(frames))
+        return rearrange(frames, "(b t) j c -> b t j c", b=x.shape[0])
+
+    def temporal(self, x: Tensor) -> Tensor:
+        """Attend over the frames of each joint."""
+        joints = rearrange(x, "b t j c -> (b j) t c")
+        joints = joints + self.attn_t(self.norm1_t(joints))
+        joints = joints + self.mlp_t(self.norm2_t(joints))
+        return rearrange(joints, "(b j) t c -> b t j c", b=x.shape[0])
+
+
+def init_transformer(module: nn.Module, std: float = 0.02) -> None:
+    """Truncated normal weights, zero biases, unit norms; for `module.apply`."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=std)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.LayerNorm):
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+def fuse(weights: nn.Linear, first: Tensor, second: Tensor) -> Tensor:
+    """Blend two streams by a softmax gate per token; `weights` maps their concatenation to two logits."""
+    gate = weights(torch.cat([first, second], dim=-1)).softmax(dim=-1)
+    return first * gate[..., :1] + second * gate[..., 1:]

@@ -1,0 +1,98 @@
+"""DSTformer: dual-stream spatio-temporal transformer (MotionBERT, Zhu et al., ICCV 2023, section 3.2)."""
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from cascadepose.models.lifters.blocks import DualStreamBlock, fuse, init_transformer
+
+EPS = 1e-6  # the value that the published weights were trained with
+
+
+class DSTformer(nn.Module):
+    """Lifts a window of 2D joints with confidences to 3D, every frame at once.
+
+    forward: x [B, T, J, in_channels] (x, y normalised as `normalization` says, confidence), T <= maxlen
+             -> [B, T, J, 3] root-relative joints in metres, camera axes (x right, y down, z away).
+
+    Parameter names equal the official ones: a published checkpoint loads after its `module.` prefix is stripped (its
+    output is in normalised image units, not metres). The attributes after `config` tell a caller how to feed it.
+
+    num_frames   frames a window at inference (at most maxlen)
+    frame_rate   Hz of the training clips, None if any rate will do
+    mean_pose    [J, 3] metres: mean root-relative camera-frame pose of the training set, the baseline that any lifter has
+                 to beat; part of `config`, not used by forward
+    """
+
+    frames_out = "all"
+    causal = False
+    input_skeleton = "coco17"
+    skeleton = "h36m17"
+
+    def __init__(
+        self,
+        dim: int = 64,
+        depth: int = 3,
+        num_heads: int = 4,
+        mlp_ratio: float = 2.0,
+        dim_rep: int = 64,
+        maxlen: int = 27,
+        num_frames: int | None = None,
+        num_joints: int = 17,
+        in_channels: int = 3,
+        att_fuse: bool = True,
+        normalization: str = "crop_scale",
+        frame_rate: float | None = None,
+        mean_pose: list[list[float]] | None = None,
+    ):
+        super().__init__()
+        self.num_frames = maxlen if num_frames is None else num_frames
+        if not 1 <= self.num_frames <= maxlen:
+            raise ValueError(f"num_frames {self.num_frames} is not within 1..maxlen={maxlen}")
+        self.config = dict(
+            dim=dim,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            dim_rep=dim_rep,
+            maxlen=maxlen,
+            num_frames=self.num_frames,
+            num_joints=num_joints,
+            in_channels=in_channels,
+            att_fuse=att_fuse,
+            normalization=normalization,
+            frame_rate=frame_rate,
+            mean_pose=mean_pose,
+        )
+        self.in_channels, self.maxlen = in_channels, maxlen
+        self.normalization, self.frame_rate, self.mean_pose = normalization, frame_rate, mean_pose
+        self.joints_embed = nn.Linear(in_channels, dim)
+        self.pos_embed = nn.Parameter(torch.zeros(1, num_joints, dim))
+        self.temp_embed = nn.Parameter(torch.zeros(1, maxlen, 1, dim))
+        self.blocks_st = nn.ModuleList(DualStreamBlock(dim, num_heads, mlp_ratio, True, EPS) for _ in range(depth))
+        self.blocks_ts = nn.ModuleList(DualStreamBlock(dim, num_heads, mlp_ratio, False, EPS) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim, eps=EPS)
+        self.pre_logits = nn.Sequential(OrderedDict(fc=nn.Linear(dim, dim_rep), act=nn.Tanh()))
+        self.head = nn.Linear(dim_rep, 3)
+        self.apply(init_transformer)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        nn.init.trunc_normal_(self.temp_embed, std=0.02)
+        self.ts_attn = nn.ModuleList(nn.Linear(dim * 2, 2) for _ in range(depth)) if att_fuse else None
+        for gate in self.ts_attn or ():
+            nn.init.zeros_(gate.weight)
+            nn.init.constant_(gate.bias, 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.get_representation(x))
+
+    def get_representation(self, x: Tensor) -> Tensor:
+        """The motion representation [B, T, J, dim_rep] of x [B, T, J, in_channels]; values in -1..1."""
+        frames = x.shape[1]
+        if frames > self.maxlen:
+            raise ValueError(f"a window of {frames} frames is longer than maxlen={self.maxlen}")
+        x = self.joints_embed(x) + self.pos_embed + self.temp_embed[:, :frames]
+        for i, (block_st, block_ts) in enumerate(zip(self.blocks_st, self.blocks_ts, strict=True)):
+            x_st, x_ts = block_st(x), block_ts(x)
+            x = (x_st + x_ts) * 0.5 if self.ts_attn is None else fuse(self.ts_attn[i], x_st, x_ts)
+        return self.pre_logits(self.norm(x))
