@@ -1,0 +1,128 @@
+"""Motion capture as training data for lifters: 3D sequences -> what the 2D stage would have reported, and the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from cascadepose.data.bodies import TO_COCO, adapt_body, mirror, random_head_turn, randomize_body
+from cascadepose.data.cameras import random_camera
+from cascadepose.data.noise import detect
+from cascadepose.data.windows import sample_clip, window_table
+from cascadepose.errors import InputError
+from cascadepose.normalization import lifter_input
+
+EVAL_SEED = 2026  # cameras and noise of un-augmented items depend on this and the item's index only
+NOISES = ("clean", "detector", "mixed")
+
+
+def load_motion(path: str | Path) -> dict[str, np.ndarray]:
+    """Sequences [T, 17, 3] float32 (H36M17 order, metres, y up) by name from an npz with any key names.
+
+    Raises InputError for an unreadable file, an empty one, or a sequence of another shape or with non-finite numbers.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            sequences = {name: np.asarray(archive[name], np.float32) for name in archive.files}
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: cannot be read as a motion file ({error}); expected an npz of [T,17,3] arrays") from error
+    if not sequences:
+        raise InputError(f"{path}: holds no sequence; expected an npz of [T,17,3] arrays")
+    for name, joints in sequences.items():
+        if joints.ndim != 3 or joints.shape[1:] != (17, 3) or len(joints) == 0:
+            raise InputError(f"{path}: sequence {name!r} has shape {joints.shape}; expected [T,17,3] with T >= 1")
+        if not np.isfinite(joints).all():
+            raise InputError(f"{path}: sequence {name!r} holds NaN or infinite joints; remove or repair it")
+    return sequences
+
+
+class MotionDataset(Dataset):
+    """Windows of motion seen by virtual cameras.
+
+    An item is a dict: `x` [T, 17, C] lifter input (made by `lifter_input`, exactly as at inference), `joints` [T, 17, 3]
+    float32 root-relative camera-frame joints in metres. `dataset[(index, seed)]` draws body, speed, mirror image, camera and
+    noise from (index, seed) alone; `dataset[index]` is the fixed evaluation item: the body as adapted, true speed, a camera
+    and noise that depend on the index only.
+
+    sequences    name -> [T, 17, 3] metres, y up (see load_motion)
+    source_rate  Hz of the sequences;  frame_rate  Hz of the clips
+    stride       frames of a clip between the starts of neighbouring windows (default: half a window)
+    noise        of evaluation items "clean" or "detector"; "mixed" (training): one item of six clean, the rest detector-like
+    """
+
+    def __init__(
+        self,
+        sequences: dict[str, np.ndarray],
+        num_frames: int = 27,
+        frame_rate: float = 25.0,
+        source_rate: float = 60.0,
+        stride: int | None = None,
+        noise: str = "mixed",
+        normalization: str = "crop_scale",
+        in_channels: int = 3,
+    ):
+        if noise not in NOISES:
+            raise InputError(f"unknown noise {noise!r}; use one of: {', '.join(NOISES)}")
+        self.sequences = list(sequences.values())
+        self.num_frames, self.noise = num_frames, noise
+        self.normalization, self.in_channels = normalization, in_channels
+        self.step = source_rate / frame_rate
+        stride = max(num_frames // 2, 1) if stride is None else stride
+        window = 1 + round((num_frames - 1) * self.step)
+        self.table = window_table([len(s) for s in self.sequences], window, max(round(stride * self.step), 1))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, item: int | tuple[int, int]) -> dict[str, np.ndarray]:
+        if isinstance(item, tuple):
+            index, seed = item
+            rng = np.random.default_rng([seed, index])
+            body = self.augmented_body(index, rng)
+            camera = random_camera(body, rng, whole=rng.random() < 0.7)
+            clean = self.noise == "clean" or (self.noise == "mixed" and rng.random() < 1 / 6)
+        else:
+            rng = np.random.default_rng([EVAL_SEED, item])
+            body = adapt_body(self.clip(item))
+            camera = random_camera(body, rng, whole=True)
+            clean = self.noise == "clean"
+        joints, keypoints, scores = observe(body, camera, None if clean else rng)
+        x = lifter_input(keypoints, scores, camera.image_size, self.normalization, self.in_channels)
+        return {"x": x.astype(np.float32), "joints": joints}
+
+    def clip(self, index: int, jitter: float = 0.0, speed: float = 1.0) -> np.ndarray:
+        """Motion capture joints [num_frames, 17, 3] of window `index`, moved by `jitter` source frames, at `speed`."""
+        sequence, start = self.table[index]
+        joints = self.sequences[sequence]
+        reach = (self.num_frames - 1) * self.step * speed
+        start = np.clip(start + jitter, 0, max(len(joints) - 1 - reach, 0))
+        return sample_clip(joints, start, self.step * speed, self.num_frames)
+
+    def augmented_body(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        """Extended world joints [num_frames, 21, 3] of window `index`: another start, speed, side, head turn and body."""
+        jitter = rng.uniform(-0.25, 0.25) * self.num_frames * self.step
+        joints = self.clip(index, jitter, np.exp(rng.normal(0, 0.2)))
+        if rng.random() < 0.5:
+            joints = mirror(joints)
+        return randomize_body(adapt_body(joints, random_head_turn(self.num_frames, rng)), rng)
+
+
+def observe(body: np.ndarray, camera, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Extended world joints [T, 21, 3] through a camera, with detector noise where a generator is given.
+
+    Returns root-relative camera-frame joints [T, 17, 3] in metres, COCO17 keypoints [T, 17, 2] px and scores [T, 17].
+    """
+    points, pixels = camera.see(body)
+    joints = points[:, :17] - points[:, :1]
+    keypoints = pixels[:, TO_COCO]
+    if rng is None:
+        return joints, keypoints, np.ones(keypoints.shape[:2], np.float32)
+    return joints, *detect(keypoints, camera.image_size, rng)
+
+
+def mean_pose(dataset: MotionDataset, limit: int = 4000) -> np.ndarray:
+    """Mean root-relative camera-frame pose [17, 3] metres over the dataset's evaluation items: the trivial lifter."""
+    index = np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).astype(int)
+    return np.mean([dataset[int(i)]["joints"].mean(0) for i in index], axis=0)
