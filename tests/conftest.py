@@ -52,3 +52,36 @@ def make_image(rng):
         return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
 
     return make
+
+
+@pytest.fixture
+def make_people():
+    """make_people([(x, y, height, phase), ...]): Poses2D of people walking around (x, y) px; phase moves their limbs."""
+    from cascadepose.types import Poses2D
+
+    standing = np.array(
+        [
+            *((0, -0.42), (0.02, -0.44), (-0.02, -0.44), (0.05, -0.43), (-0.05, -0.43), (0.12, -0.3), (-0.12, -0.3)),
+            *((0.14, -0.14), (-0.14, -0.14), (0.15, 0), (-0.15, 0), (0.07, 0.02), (-0.07, 0.02)),
+            *((0.08, 0.24), (-0.08, 0.24), (0.08, 0.45), (-0.08, 0.45)),
+        ],
+        np.float32,
+    )
+    swing = np.zeros(17, np.float32)
+    swing[[7, 8, 9, 10, 13, 14, 15, 16]] = 0.05, -0.05, 0.12, -0.12, -0.06, 0.06, -0.14, 0.14
+
+    def make(people, score: float = 0.9, noise: float = 0.0) -> Poses2D:
+        rng = np.random.default_rng(int(1e4 * noise) + len(people))
+        poses = []
+        for x, y, height, phase in people:
+            pose = standing.copy()
+            pose[:, 0] += swing * np.sin(phase)
+            pose = pose * height + (x, y)
+            poses.append(pose + noise * height * rng.standard_normal(pose.shape))
+        keypoints = np.array(poses, np.float32).reshape(-1, 17, 2)
+        margin = 0.05 * np.array([height for _, _, height, _ in people], np.float32)[:, None]
+        boxes_xyxy = np.concatenate([keypoints.min(1) - margin, keypoints.max(1) + margin], 1)
+        scores = np.full(keypoints.shape[:2], score, np.float32)
+        return Poses2D(keypoints, scores, np.full_like(keypoints, 2.0), boxes_xyxy, np.full(len(people), score))
+
+    return make
