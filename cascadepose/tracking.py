@@ -1,0 +1,280 @@
+"""Who is who from frame to frame: online association of 2D poses, and the tracks made of it.
+
+`Tracker` holds only the present state and can run for ever; `TrackBuilder` collects what was seen for a finished video.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from cascadepose import boxes
+from cascadepose.smoothing import fill_gaps
+from cascadepose.types import Poses2D, Track
+
+_NO_PERSON = -1
+_FAR = 1e6
+_MOMENTUM = 0.5  # share of the old velocity that each new sighting leaves
+_COASTING = 0.4  # s; an unseen person's assumed motion dies away with this time constant
+_REACH = (
+    0.5,
+    2.0,
+    3.0,
+)  # how far from its prediction a person may turn up: at once, per second unseen, at most [body sizes]
+_GROWTH = 1.3, 0.3  # by which factor the size may change: at once, per second unseen
+
+
+def pairwise_iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
+    """Boxes [M,4] and [P,4] -> intersection over union [M,P]."""
+    return boxes.iou(torch.from_numpy(a_xyxy)[:, None], torch.from_numpy(b_xyxy)[None]).numpy()
+
+
+def pairwise_oks(a: Poses2D, b: Poses2D) -> tuple[np.ndarray, np.ndarray]:
+    """Object keypoint similarity [M,P] of every pose in a with every pose in b, and the weight of evidence [M,P].
+
+    The mean of exp(-d^2 / (2 area (2 sigma)^2)), as COCO defines it, over the joints weighted by the lower of both
+    scores; area is the mean of both boxes. The weight is the sum of those scores: near zero, nothing is known.
+    """
+    spread = (2 * np.asarray(a.skeleton.sigmas, np.float32)) ** 2
+    area = (_area(a)[:, None] + _area(b)[None]) / 2
+    squared = ((a.keypoints[:, None] - b.keypoints[None]) ** 2).sum(-1)  # [M,P,K]
+    closeness = np.exp(-squared / (2 * spread * np.maximum(area, 1.0)[..., None]))
+    weights = np.minimum(a.scores[:, None], b.scores[None])
+    total = weights.sum(-1)
+    return (closeness * weights).sum(-1) / np.maximum(total, 1e-6), total
+
+
+def similarity(a: Poses2D, b: Poses2D) -> np.ndarray:
+    """Mean of OKS and IoU [M,P] in 0..1; IoU alone where no joint is visible in both."""
+    overlap = pairwise_iou(a.boxes_xyxy, b.boxes_xyxy)
+    oks, evidence = pairwise_oks(a, b)
+    return np.where(evidence > 0.5, (oks + overlap) / 2, overlap)
+
+
+def suppress_duplicates(poses: Poses2D, max_oks: float = 0.75, max_iou: float = 0.85) -> np.ndarray:
+    """Indices [P'] of the poses to keep, rising: of two that agree this far, the one with the higher box score."""
+    oks, evidence = pairwise_oks(poses, poses)
+    same = (pairwise_iou(poses.boxes_xyxy, poses.boxes_xyxy) > max_iou) | ((oks > max_oks) & (evidence > 2.0))
+    kept: list[int] = []
+    for index in np.argsort(-poses.box_scores, kind="stable"):
+        if not same[index, kept].any():
+            kept.append(int(index))
+    return np.array(sorted(kept), np.int64)
+
+
+@dataclass
+class _Person:
+    """What the tracker remembers of one person: the last sighting (Poses2D of one), motion, and how often seen."""
+
+    key: int
+    pose: Poses2D
+    last_seen: float
+    velocity: np.ndarray  # [2] px/s
+    hits: int = 1
+    missed: bool = False  # in any frame since the first
+
+
+class Tracker:
+    """Hungarian association on OKS + IoU with constant-velocity prediction, one frame at a time.
+
+    max_gap      s; a person unseen for less is simply expected where the motion leads max_absence  s; after a longer
+    gap, until this, a person is taken up again if place, size and pose fit; then forgotten min_hits     sightings
+    before a person counts as real and gets an id (people seen until the very end count too) start_score  box score
+    that a first sighting needs; weaker boxes only carry on people who are known
+    """
+
+    def __init__(
+        self, max_gap: float = 0.5, max_absence: float = 2.0, min_hits: int = 3, start_score: float = 0.0
+    ) -> None:
+        self.max_gap, self.max_absence = max_gap, max(max_absence, max_gap)
+        self.min_hits, self.start_score = min_hits, start_score
+        self.ids: dict[int, int] = {}  # key -> id of everybody who was ever confirmed
+        self._people: list[_Person] = []
+        self._next_key = 0
+        self._time: float | None = None
+        self._patience = 0.0  # s; at very low frame rates even the next frame is later than the limits
+
+    def update(self, timestamp: float, poses: Poses2D) -> np.ndarray:
+        """Assign the poses of the next frame: a key [P] for each, -1 for duplicates and weak boxes of nobody known.
+
+        `ids` maps the keys of confirmed people to their ids (1, 2, ...); a key may be confirmed some frames later.
+        """
+        keys = np.full(len(poses), _NO_PERSON, np.int64)
+        self._patience = 0.0 if self._time is None else 1.5 * (timestamp - self._time)
+        self._time = timestamp
+        self._forget(timestamp)
+        free = suppress_duplicates(poses) if len(poses) else np.zeros(0, np.int64)
+        waiting = np.arange(len(self._people))
+        for cost in (self._continuation_cost, self._return_cost):
+            waiting, free = self._match(cost, timestamp, poses, waiting, free, keys)
+        for row in waiting:
+            self._people[row].missed = True
+        for index in free[poses.box_scores[free] >= self.start_score]:
+            keys[index] = self._begin(timestamp, poses[int(index)])
+        self._confirm()
+        return keys
+
+    def finish(self) -> None:
+        """The video is over: people who were seen in every frame from their first to the last are confirmed too."""
+        for person in self._people:
+            if not person.missed:
+                self._confirm_person(person)
+
+    def _match(self, cost, timestamp, poses, waiting, free, keys):
+        """Assign what `cost` allows; returns the people still waiting and the poses still free."""
+        if not (len(waiting) and len(free)):
+            return waiting, free
+        matrix = cost(timestamp, [self._people[row] for row in waiting], poses[free])
+        rows, columns = linear_sum_assignment(matrix)
+        good = matrix[rows, columns] < _FAR
+        rows, columns = rows[good], columns[good]
+        for row, column in zip(waiting[rows], free[columns], strict=True):
+            self._see(self._people[row], timestamp, poses[int(column)])
+            keys[column] = self._people[row].key
+        return np.delete(waiting, rows), np.delete(free, columns)
+
+    def _continuation_cost(self, timestamp: float, people: list[_Person], poses: Poses2D) -> np.ndarray:
+        """[M,P] for people seen within max_gap: how little the pose is like the predicted one."""
+        unseen = np.array([timestamp - person.last_seen for person in people])[:, None]
+        alike = similarity(_predict(people, timestamp), poses)
+        return np.where((alike > 0.2) & (unseen <= max(self.max_gap, self._patience)), 1 - alike, _FAR)
+
+    def _return_cost(self, timestamp: float, people: list[_Person], poses: Poses2D) -> np.ndarray:
+        """[M,P] for everybody not yet found: distance, change of size, and change of pose once laid on each other."""
+        unseen = np.array([timestamp - person.last_seen for person in people])[:, None]
+        expected = _predict(people, timestamp)
+        size_a, size_b = np.sqrt(_area(expected))[:, None], np.sqrt(_area(poses))[None]
+        size = np.maximum(np.sqrt(size_a * size_b), 1.0)
+        distance = np.linalg.norm(_center(expected)[:, None] - _center(poses)[None], axis=-1) / size
+        reach = np.minimum(_REACH[0] + _REACH[1] * unseen, _REACH[2])
+        growth = np.abs(np.log(np.maximum(size_a, 1.0) / np.maximum(size_b, 1.0))) / np.log(
+            _GROWTH[0] + _GROWTH[1] * unseen
+        )
+        oks, evidence = pairwise_oks(_laid_at_origin(expected), _laid_at_origin(poses))
+        change = np.where(evidence > 0.5, 1 - oks, 0.5)
+        fits = (distance < reach) & (growth < 1) & (change < 0.9)
+        return np.where(fits, distance / reach + growth + change, _FAR)
+
+    def _see(self, person: _Person, timestamp: float, pose: Poses2D) -> None:
+        elapsed = max(timestamp - person.last_seen, 1e-3)
+        velocity = (_center(pose)[0] - _center(person.pose)[0]) / elapsed
+        keep = _MOMENTUM if person.hits > 1 else 0.0
+        person.velocity = keep * person.velocity + (1 - keep) * velocity
+        person.pose, person.last_seen, person.hits = pose, timestamp, person.hits + 1
+
+    def _begin(self, timestamp: float, pose: Poses2D) -> int:
+        self._people.append(_Person(self._next_key, pose, timestamp, np.zeros(2, np.float32)))
+        self._next_key += 1
+        return self._next_key - 1
+
+    def _forget(self, timestamp: float) -> None:
+        def expected(person: _Person) -> bool:
+            limit = self.max_absence if person.key in self.ids else self.max_gap
+            return timestamp - person.last_seen <= max(limit, self._patience)
+
+        self._people = [person for person in self._people if expected(person)]
+
+    def _confirm(self) -> None:
+        for person in self._people:
+            if person.hits >= self.min_hits:
+                self._confirm_person(person)
+
+    def _confirm_person(self, person: _Person) -> None:
+        self.ids.setdefault(person.key, len(self.ids) + 1)
+
+
+class TrackBuilder:
+    """Collects the sightings of a video and makes tracks of them."""
+
+    def __init__(self) -> None:
+        self._sightings: dict[int, list[tuple[int, Poses2D]]] = {}
+
+    def add(self, frame_index: int, poses: Poses2D, keys: np.ndarray) -> None:
+        """The poses of one frame with the keys that Tracker.update gave them."""
+        for index, key in enumerate(keys):
+            if key != _NO_PERSON:
+                self._sightings.setdefault(int(key), []).append((frame_index, poses[index]))
+
+    def left_out(self, ids: dict[int, int]) -> int:
+        """How many sightings belong to nobody in `ids` (key -> id)."""
+        return sum(len(seen) for key, seen in self._sightings.items() if key not in ids)
+
+    def tracks(self, ids: dict[int, int], timestamps: np.ndarray) -> list[Track]:
+        """The tracks of everybody in `ids` (key -> id), by id; timestamps [F] s of all frames of the video."""
+        order = sorted((number, key) for key, number in ids.items() if key in self._sightings)
+        return [_track(number, self._sightings[key], np.asarray(timestamps)) for number, key in order]
+
+
+def _track(track_id: int, sightings: list[tuple[int, Poses2D]], timestamps: np.ndarray) -> Track:
+    """Every frame from the first to the last sighting; what lies between sightings is interpolated in time."""
+    seen = np.array([frame for frame, _ in sightings])
+    frame_index = np.arange(seen[0], seen[-1] + 1)
+    rows = seen - seen[0]
+    observed = np.zeros(len(frame_index), bool)
+    observed[rows] = True
+
+    def spread(name: str) -> np.ndarray:
+        values = np.concatenate([getattr(pose, name) for _, pose in sightings])
+        full = np.zeros((len(frame_index), *values.shape[1:]), np.float32)
+        full[rows] = values
+        return full
+
+    def filled(name: str) -> np.ndarray:
+        return fill_gaps(spread(name), observed, timestamps[frame_index])
+
+    return Track(
+        track_id,
+        frame_index,
+        timestamps[frame_index],
+        boxes_xyxy=filled("boxes_xyxy"),
+        box_scores=spread("box_scores"),
+        keypoints=filled("keypoints"),
+        scores=spread("scores"),
+        sigma=filled("sigma"),
+        observed=observed,
+        skeleton=sightings[0][1].skeleton,
+    )
+
+
+def _predict(people: list[_Person], timestamp: float) -> Poses2D:
+    """Where everybody is expected now: the last pose, moved on by a velocity that dies away."""
+    elapsed = np.array([timestamp - person.last_seen for person in people])
+    travel = _COASTING * (1 - np.exp(-elapsed / _COASTING))
+    shift = (np.stack([person.velocity for person in people]) * travel[:, None]).astype(np.float32)
+
+    def stacked(name: str) -> np.ndarray:
+        return np.concatenate([getattr(person.pose, name) for person in people])
+
+    return Poses2D(
+        stacked("keypoints") + shift[:, None],
+        stacked("scores"),
+        stacked("sigma"),
+        stacked("boxes_xyxy") + np.tile(shift, 2),
+        stacked("box_scores"),
+        people[0].pose.skeleton,
+    )
+
+
+def _laid_at_origin(poses: Poses2D) -> Poses2D:
+    """The poses moved and scaled so that every box is centred at the origin and covers 100 x 100 pixels."""
+    scale = (100.0 / np.maximum(np.sqrt(_area(poses)), 1.0))[:, None]
+    center = _center(poses)
+    return Poses2D(
+        (poses.keypoints - center[:, None]) * scale[..., None],
+        poses.scores,
+        poses.sigma * scale[..., None],
+        (poses.boxes_xyxy - np.tile(center, 2)) * scale,
+        poses.box_scores,
+        poses.skeleton,
+    )
+
+
+def _area(poses: Poses2D) -> np.ndarray:
+    return boxes.area(torch.from_numpy(poses.boxes_xyxy)).numpy()
+
+
+def _center(poses: Poses2D) -> np.ndarray:
+    return (poses.boxes_xyxy[:, :2] + poses.boxes_xyxy[:, 2:]) / 2
