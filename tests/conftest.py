@@ -56,7 +56,7 @@ def make_image(rng):
 
 @pytest.fixture
 def make_people():
-    """make_people([(x, y, height, phase), ...]): Poses2D of people walking around (x, y) px; phase moves their limbs."""
+    """make_people([(x, y, height, phase), ...]): Poses2D of people walking at (x, y) px; phase moves their limbs."""
     from cascadepose.types import Poses2D
 
     standing = np.array(
