@@ -1,0 +1,140 @@
+"""What a result file holds, whatever its format: a header of plain values, and named arrays for each track."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cascadepose.errors import InputError
+from cascadepose.skeletons import SKELETONS, Skeleton
+from cascadepose.types import Poses3D, Track, VideoResult
+
+FORMAT = "cascadepose-poses/1"
+DECIMALS = {  # of text formats: 1 microsecond, 0.01 px, 0.1 mm
+    "timestamp": 6,
+    "boxes_xyxy": 2,
+    "box_scores": 4,
+    "keypoints": 2,
+    "scores": 4,
+    "sigma": 2,
+    "joints": 4,
+}
+TRACK_ARRAYS = ("frame_index", "timestamp", "observed", *list(DECIMALS)[1:-1])
+
+
+def header(result: VideoResult) -> dict[str, Any]:
+    """Everything of a result except timestamps and tracks, as plain JSON values."""
+    used = {track.skeleton for track in result.tracks} | {t.poses3d.skeleton for t in result.tracks if t.poses3d}
+    return {
+        "format": FORMAT,
+        "version": result.version,
+        "source": result.source,
+        "frame_size": list(result.frame_size),
+        "fps": result.fps,
+        "num_frames": result.num_frames,
+        "incomplete": result.incomplete,
+        "notes": list(result.notes),
+        "weights": result.weights,
+        "stage_seconds": {name: round(seconds, 4) for name, seconds in result.stage_seconds.items()},
+        "skeletons": {item.name: _describe(item) for item in sorted(used, key=lambda item: item.name)},
+    }
+
+
+def track_header(track: Track) -> dict[str, Any]:
+    """What a track states besides its arrays."""
+    pose = track.poses3d
+    return {
+        "track_id": track.track_id,
+        "skeleton": track.skeleton.name,
+        "joints_skeleton": pose.skeleton.name if pose else None,
+        "joints_frame": pose.frame if pose else None,
+        "joints_unit": "metre" if pose else None,
+    }
+
+
+def track_arrays(track: Track) -> dict[str, np.ndarray]:
+    """The arrays of a track by name."""
+    arrays = {name: getattr(track, name) for name in TRACK_ARRAYS}
+    if track.poses3d is not None:
+        arrays |= {"joints": track.poses3d.joints, "joints_measured": track.poses3d.measured}
+    return arrays
+
+
+def build_track(head: dict[str, Any], array: Callable[[str], Any]) -> Track:
+    """A track from its header and a function that gives its arrays by name."""
+    pose = None
+    if head["joints_skeleton"]:
+        measured = np.asarray(array("joints_measured"), bool)
+        skeleton = _skeleton(head["joints_skeleton"])
+        pose = Poses3D(_shaped(array("joints"), skeleton, 3), head["joints_frame"], measured, skeleton)
+    skeleton = _skeleton(head["skeleton"])
+    arrays = {name: array(name) for name in TRACK_ARRAYS}
+    for name, size in (("keypoints", 2), ("sigma", 2)):
+        arrays[name] = _shaped(arrays[name], skeleton, size)
+    return Track(int(head["track_id"]), **arrays, poses3d=pose, skeleton=skeleton)
+
+
+def build_result(head: dict[str, Any], timestamps: Any, tracks: list[Track]) -> VideoResult:
+    """A result from its header, times and tracks."""
+    return VideoResult(
+        tuple(tracks),
+        tuple(head["frame_size"]),
+        head["fps"],
+        np.asarray(timestamps, np.float64),
+        head["source"],
+        head["weights"],
+        head["version"],
+        head["incomplete"],
+        tuple(head["notes"]),
+        head["stage_seconds"],
+    )
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while a result file is read into one line that names it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error if str(path) in str(error) else f"{path}: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from None
+    except Exception as error:  # a damaged file can fail anywhere
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: no readable poses ({reason}); the file is damaged or cut off, make it again"
+        ) from None
+
+
+def check_format(path: Path, head: Any) -> dict[str, Any]:
+    """The header if it is one of ours and of this version."""
+    found = head.get("format") if isinstance(head, dict) else None
+    if not isinstance(found, str) or not found.startswith(FORMAT.split("/")[0]):
+        raise InputError(f"{path}: holds no poses of cascadepose; give a file that `cascadepose infer` wrote")
+    if found != FORMAT:
+        raise InputError(f"{path}: has format {found}, this version reads {FORMAT}; update cascadepose")
+    return head
+
+
+def _describe(skeleton: Skeleton) -> dict[str, Any]:
+    return {
+        "names": list(skeleton.names),
+        "edges": [list(edge) for edge in skeleton.edges],
+        "parents": list(skeleton.parents),
+    }
+
+
+def _skeleton(name: str) -> Skeleton:
+    if name not in SKELETONS:
+        raise InputError(f"has joints of the unknown skeleton {name!r}; known: {', '.join(SKELETONS)}")
+    return SKELETONS[name]
+
+
+def _shaped(values: Any, skeleton: Skeleton, size: int) -> np.ndarray:
+    """An array [T, joints, size] even where T is 0 and a text format has lost the shape."""
+    values = np.asarray(values, np.float32)
+    return values if values.size else values.reshape(0, skeleton.num_joints, size)
