@@ -1,0 +1,197 @@
+"""Run a predictor over a COCO set and score it: batched, decoded ahead by a few threads, nothing lost half-way."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from cascadepose.data.images import read_image
+from cascadepose.errors import InputError
+from cascadepose.evaluation.coco import (
+    Joints,
+    box_results,
+    chosen_joints,
+    evaluate_boxes,
+    evaluate_keypoints,
+    keypoint_results,
+    load_ground_truth,
+)
+from cascadepose.files import atomic_path
+from cascadepose.types import Poses2D
+
+SAVE_EVERY = 60.0  # seconds between writes of the partial results
+
+
+class Predictor(Protocol):
+    """What is evaluated: frames uint8 RGB [H,W,3] (and boxes [P,4] xyxy px for each) in, poses in pixels out."""
+
+    def predict(self, frames: list[np.ndarray], boxes_xyxy: list[np.ndarray] | None = None) -> list[Poses2D]: ...
+
+
+@dataclass
+class _Collected:
+    """Results so far."""
+
+    image_ids: list[int] = field(default_factory=list)
+    keypoints: list[dict] = field(default_factory=list)
+    bbox: list[dict] = field(default_factory=list)
+
+
+def run_coco(
+    predictor: Predictor,
+    images_dir: str | Path,
+    annotations: str | Path | dict,
+    boxes: Literal["gt", "detector"] = "gt",
+    batch_size: int = 16,
+    progress: bool = False,
+    image_ids: Iterable[int] | None = None,
+    joints: Joints = "all",
+    nms_threshold: float | None = None,
+    partial: str | Path | None = None,
+    protocol: dict[str, Any] | None = None,
+) -> dict[str, dict]:
+    """Evaluate a predictor on a COCO set: {"keypoints": ten numbers, "bbox": twelve numbers, "protocol": how}.
+
+    boxes: "gt": the annotated boxes of people with labelled joints, crowds left out ("bbox" is empty then);
+        "detector": the predictor's own.
+    image_ids: only these images. joints, nms_threshold: see `evaluate_keypoints` and `keypoint_results`.
+    partial: where results are kept while it runs, and stay if it fails or is interrupted; removed at the end.
+    protocol: further facts to write down (weights, flip test).
+
+    Raises InputError: flaws in the annotations, images that are missing (the first few are named) or unreadable.
+    """
+    if boxes not in ("gt", "detector"):
+        raise InputError(f"boxes is {boxes!r}, expected 'gt' or 'detector'")
+    truth = load_ground_truth(annotations)
+    wanted = {image["id"] for image in truth["images"]} if image_ids is None else set(image_ids)
+    given = _given_boxes(truth) if boxes == "gt" else None
+    images = [i for i in truth["images"] if i["id"] in wanted and (given is None or i["id"] in given)]
+    paths = {image["id"]: Path(images_dir) / image["file_name"] for image in images}
+    _check_present(paths)
+    collected, started = _Collected(), time.perf_counter()
+    try:
+        _collect(predictor, images, paths, given, batch_size, progress, nms_threshold, collected, partial)
+    except BaseException as error:
+        if partial is None or not collected.image_ids:
+            raise
+        _save_partial(partial, collected, f"{type(error).__name__}: {error}")
+        if isinstance(error, InputError):
+            raise InputError(f"{error}; results of {len(collected.image_ids)} images are kept in {partial}") from None
+        raise
+    facts = {
+        "annotations": "" if isinstance(annotations, dict) else Path(annotations).name,
+        "boxes": boxes,
+        "images": len(wanted),
+        "images_with_people_labelled": len(_given_boxes(truth).keys() & wanted),
+        "joints": len(chosen_joints(truth, joints)),
+        "score": "box score x mean score of the joints over 0.2",
+        "oks_nms": nms_threshold,
+        "max_people_an_image": 20,
+        "evaluator": f"pycocotools {version('pycocotools')}",
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    report = {
+        "keypoints": evaluate_keypoints(truth, collected.keypoints, wanted, joints),
+        "bbox": evaluate_boxes(truth, collected.bbox, wanted) if given is None else {},
+        "protocol": facts | (protocol or {}),
+    }
+    if partial is not None:
+        Path(partial).unlink(missing_ok=True)
+    return report
+
+
+def _given_boxes(truth: dict) -> dict[int, np.ndarray]:
+    """Boxes [P,4] xyxy px, inside the image, of the people whose joints are labelled, by image."""
+    sizes = {image["id"]: (image.get("width", np.inf), image.get("height", np.inf)) for image in truth["images"]}
+    found: dict[int, list] = {}
+    for entry in truth["annotations"]:
+        if entry["iscrowd"] or not entry["num_keypoints"]:
+            continue
+        x, y, w, h = entry["bbox"]
+        width, height = sizes[entry["image_id"]]
+        box = (max(x, 0), max(y, 0), min(x + w, width), min(y + h, height))
+        if box[2] > box[0] and box[3] > box[1]:
+            found.setdefault(entry["image_id"], []).append(box)
+    return {image: np.array(rows, np.float32) for image, rows in found.items()}
+
+
+def _check_present(paths: dict[int, Path]) -> None:
+    if not paths:
+        raise InputError("no image has people with labelled joints; nothing to evaluate")
+    missing = [path for path in paths.values() if not path.is_file()]
+    if missing:
+        names = ", ".join(path.name for path in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise InputError(
+            f"{missing[0].parent}: {len(missing)} of {len(paths)} images are missing ({names}); check the images folder"
+        )
+
+
+def _collect(
+    predictor: Predictor,
+    images: list[dict],
+    paths: dict[int, Path],
+    given: dict[int, np.ndarray] | None,
+    batch_size: int,
+    progress: bool,
+    nms_threshold: float | None,
+    collected: _Collected,
+    partial: str | Path | None,
+) -> None:
+    """Fill `collected`, batch by batch; images of similar shape share a batch, so that little of it is padding."""
+    from tqdm import tqdm
+
+    images = sorted(images, key=lambda image: (image.get("height", 0) / image.get("width", 1), image["id"]))
+    batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
+    saved = time.monotonic()
+    with tqdm(total=len(images), unit="image", disable=not progress) as bar:
+        for ids, frames in _decoded(batches, paths):
+            poses = predictor.predict(frames, None if given is None else [given[image_id] for image_id in ids])
+            for image_id, people in zip(ids, poses, strict=True):
+                collected.keypoints += keypoint_results(image_id, people, nms_threshold=nms_threshold)
+                collected.bbox += box_results(image_id, people)
+            collected.image_ids += ids
+            bar.update(len(ids))
+            if partial is not None and time.monotonic() - saved > SAVE_EVERY:
+                _save_partial(partial, collected, "still running")
+                saved = time.monotonic()
+
+
+def _decoded(batches: list[list[dict]], paths: dict[int, Path]) -> Iterator[tuple[list[int], list[np.ndarray]]]:
+    """Batches of frames in order, decoded by threads at most two batches ahead."""
+    pool, waiting = ThreadPoolExecutor(3), deque()
+    try:
+        for batch in [*batches, None, None]:
+            if batch is not None:
+                waiting.append((batch, [pool.submit(_decode, image, paths[image["id"]]) for image in batch]))
+            if len(waiting) > 2 or (batch is None and waiting):
+                done, frames = waiting.popleft()
+                yield [image["id"] for image in done], [frame.result() for frame in frames]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode(image: dict, path: Path) -> np.ndarray:
+    frame = read_image(path)
+    height, width = frame.shape[:2]
+    if (image.get("width", width), image.get("height", height)) != (width, height):
+        raise InputError(
+            f"{path}: is {width}x{height}, but the annotations are for {image['width']}x{image['height']}; use the "
+            "images that were annotated"
+        )
+    return frame
+
+
+def _save_partial(path: str | Path, collected: _Collected, reason: str) -> None:
+    content = {"incomplete": reason, "image_ids": collected.image_ids}
+    content |= {"results": {"keypoints": collected.keypoints, "bbox": collected.bbox}}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content), "utf-8")

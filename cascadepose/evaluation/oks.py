@@ -1,0 +1,61 @@
+"""Object keypoint similarity (COCO), pairwise and batched, and the suppression of doubles with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cascadepose.skeletons import COCO17
+
+
+def oks(
+    keypoints: np.ndarray,
+    reference: np.ndarray,
+    visible: np.ndarray | None = None,
+    area: np.ndarray | float = 1.0,
+    sigmas: Sequence[float] = COCO17.sigmas,
+) -> np.ndarray:
+    """Similarity in 0..1 of every pose to every reference pose: [..., P, G].
+
+    keypoints [..., P, K, 2] and reference [..., G, K, 2] in one unit; area [..., G], or [..., P, G] where it depends on
+    the pair, in that unit squared; visible [..., G, K] marks the labelled joints (None: all), only these count, and a
+    reference without any has similarity 0.
+
+    The mean over joints of exp(-d^2 / (2 area (2 sigma)^2)), as the COCO keypoint challenge defines it.
+    """
+    keypoints, reference = np.asarray(keypoints, np.float64), np.asarray(reference, np.float64)
+    spread = (2 * np.asarray(sigmas, np.float64)) ** 2
+    area = np.asarray(area, np.float64)
+    if area.ndim < reference.ndim - 1:  # [..., G], the same for every pose
+        area = area[..., None, :] if area.ndim else area[None, None]
+    distance = ((keypoints[..., :, None, :, :] - reference[..., None, :, :, :]) ** 2).sum(-1)
+    similarity = np.exp(-distance / (2 * spread * (area[..., None] + np.spacing(1))))
+    if visible is None:
+        return similarity.mean(-1)
+    counts = np.asarray(visible, bool)[..., None, :, :]
+    return (similarity * counts).sum(-1) / np.maximum(counts.sum(-1), 1)
+
+
+def oks_nms(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    areas: np.ndarray,
+    threshold: float = 0.9,
+    sigmas: Sequence[float] = COCO17.sigmas,
+) -> np.ndarray:
+    """Indices of the people to keep, best first: no kept one is more similar than `threshold` to a better one.
+
+    keypoints [P,K,2] px, scores [P], areas [P] px^2. The area of a pair is the mean of the two, as in the evaluation of
+    HRNet and PRTR (there the area of the enlarged crop, with threshold 0.9).
+    """
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    if not len(order):
+        return order
+    points, areas = np.asarray(keypoints)[order], np.asarray(areas, np.float64)[order]
+    doubles = oks(points, points, area=(areas[:, None] + areas) / 2, sigmas=sigmas) > threshold
+    keep = np.ones(len(order), bool)
+    for row in range(len(order)):
+        if keep[row]:
+            keep[row + 1 :] &= ~doubles[row, row + 1 :]
+    return order[keep]
