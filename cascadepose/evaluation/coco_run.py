@@ -25,7 +25,7 @@ from cascadepose.evaluation.coco import (
     keypoint_results,
     load_ground_truth,
 )
-from cascadepose.files import atomic_path
+from cascadepose.files import atomic_path, make_folder
 from cascadepose.types import Poses2D
 
 SAVE_EVERY = 60.0  # seconds between writes of the partial results
@@ -71,6 +71,8 @@ def run_coco(
     """
     if boxes not in ("gt", "detector"):
         raise InputError(f"boxes is {boxes!r}, expected 'gt' or 'detector'")
+    if partial is not None:
+        make_folder(Path(partial).parent)  # known to be writable before the work is done
     truth = load_ground_truth(annotations)
     wanted = {image["id"] for image in truth["images"]} if image_ids is None else set(image_ids)
     given = _given_boxes(truth) if boxes == "gt" else None
