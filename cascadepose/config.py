@@ -12,6 +12,7 @@ A file has one section a dataclass and may name one other file as its `base`, re
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,39 +27,52 @@ from cascadepose.errors import InputError
 class ConfigParser(ArgumentParser):
     """Says what is wrong in one line, with the nearest valid name, and exits with status 2."""
 
+    reading = ""  # the file whose values are being checked
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print `message` as one line and exit."""
-        flag, _, rest = message.partition("unrecognized arguments: ")[2].partition(" ")
-        if flag.startswith("--"):
-            name = flag[2:].partition("=")[0]
-            message = f"unknown option --{name}{nearest(name, self.known_keys(), '--')}"
-        elif flag:
-            message = f"unexpected argument {flag!r}: options have the form --section.key value"
-        sys.stderr.write(f"{self.prog}: error: {' '.join(message.split())}\n")
+        if unknown := message.partition("unrecognized arguments: ")[2].split():
+            message = self._unknown_argument(unknown[0])
+        elif option := re.fullmatch(r"Option '(.+)' is not accepted", message):  # in an item of a list
+            message = f"unknown key {option[1]}{nearest(option[1], self.known_keys())}"
+        message = re.sub(r"<class '([\w.]+)'>", r"\1", " ".join(message.split()))
+        source = f"{self.reading}: " if self.reading and self.reading not in message else ""
+        sys.stderr.write(f"{self.prog}: error: {source}{message}\n")
         sys.exit(2)
 
     def known_keys(self) -> list[str]:
         """Full names of all settings, such as `train.lr`."""
-        names = (action.dest for action in self._actions if action.option_strings)
-        return [name for name in names if name not in ("help", "print_config") and not name.endswith(".help")]
+        others = ("help", "config", "print_config")
+        names = [action.dest for action in self._actions if action.option_strings]
+        return [name for name in names if name.rpartition(".")[2] not in others]
+
+    def _unknown_argument(self, argument: str) -> str:
+        if not argument.startswith("--"):
+            return f"unexpected argument {argument!r}: options have the form --section.key value"
+        name = argument[2:].partition("=")[0]
+        return f"unknown option --{name}{nearest(name, [*self.known_keys(), 'config', 'print_config', 'help'], '--')}"
 
 
 class ConfigFile(ActionConfigFile):
-    """`--config FILE`: `base` is read first, and a key that does not exist is named with its file and the nearest one that does."""
+    """`--config FILE`: `base` is read first, and a fault is reported with the file's name."""
 
     def __call__(self, parser: ConfigParser, cfg: Namespace, values: str, option_string: str | None = None) -> None:
+        ConfigParser.reading = values  # of the class, for jsonargparse makes parsers of its own for items of lists
         try:
             content = read_yaml(values)
             check_keys(content, parser.known_keys(), values)
         except InputError as error:
             parser.error(str(error))
-        self.apply_config(parser, cfg, self.dest, json.dumps(content))
+        text = json.dumps(content)
+        parser.parse_object(content)  # for its check of the values
+        self.apply_config(parser, cfg, self.dest, text)
+        ConfigParser.reading = ""
 
 
 def build_parser(
     sections: Mapping[str, type], description: str = "", options: Callable[[ArgumentParser], Any] | None = None
 ) -> ConfigParser:
-    """A parser with `--config`, `--print_config` and one option for every field of the dataclasses in `sections`.
+    """A parser with `--config`, `--print_config` and an option for every field of the dataclasses in `sections`.
 
     Args:
         sections: section name -> dataclass; the fields' docstrings (below the field) are the help.
@@ -80,7 +94,10 @@ def parse(
     description: str = "",
     options: Callable[[ArgumentParser], Any] | None = None,
 ) -> Namespace:
-    """Parse the command line; each section of the result is an instance of its dataclass. Bad input exits with status 2."""
+    """Parse the command line; each section of the result is an instance of its dataclass.
+
+    Bad input is one line on standard error and exit status 2.
+    """
     parser = build_parser(sections, description, options)
     arguments = parser.parse_args(argv)
     try:
@@ -103,11 +120,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`above` laid over `below`, section by section and key by key; lists are replaced."""
-    both = {
-        k: merged(below[k], v) if isinstance(v, Mapping) and isinstance(below.get(k), Mapping) else v
-        for k, v in above.items()
-    }
-    return {**below, **both}
+    result = dict(below)
+    for key, value in above.items():
+        both_are_sections = isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+        result[key] = merged(below[key], value) if both_are_sections else value
+    return result
 
 
 def check_keys(content: Mapping[str, Any], known: Iterable[str], source: str | Path) -> None:
@@ -120,6 +137,8 @@ def check_keys(content: Mapping[str, Any], known: Iterable[str], source: str | P
             name = f"{prefix}{key}"
             if name in sections and isinstance(value, Mapping):
                 walk(value, f"{name}.")
+            elif name in sections:
+                raise InputError(f"{source}: {name} is {value!r}: it must be a section with keys of its own")
             elif name not in known:
                 raise InputError(f"{source}: unknown key {name}{nearest(name, known)}")
 
@@ -150,6 +169,6 @@ def _load(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: {error.strerror or error}: give a YAML configuration file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content or {}, dict):
+    if not isinstance(content, dict | None):
         raise InputError(f"{path} must hold sections with keys, such as 'train:', not {type(content).__name__}")
-    return content or {}
+    return {key: value for key, value in (content or {}).items() if value is not None or key == "base"}

@@ -1,4 +1,4 @@
-"""What a run leaves on disk: one state to resume from, and the weights of its k best validations."""
+"""Files that a run leaves: one state to resume from, and the weights of its k best validations."""
 
 import math
 import os
@@ -14,20 +14,33 @@ import numpy as np
 import torch
 
 from cascadepose.errors import InputError
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a file beside `path`, then put it in place: a reader, or a kill, meets the old file or the new one."""
-    partial = path.with_name(f".partial-{path.name}")  # the suffix stays, some writers look at it
-    write(partial)
-    with open(partial, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+from cascadepose.files import atomic_path
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors and plain Python values only) atomically."""
-    write_atomically(path, lambda partial: torch.save(state, partial))
+    """Write `state` (tensors and plain Python values only); a reader, or a kill, meets the old file or the new one."""
+    with atomic_path(path) as partial:
+        torch.save(state, partial)
+        _flush(partial)
+
+
+def write_weights(path: Path, save: Callable[[Path], None]) -> None:
+    """Let `save(path)` write a weights file, with the same promise."""
+    with atomic_path(path) as partial:
+        save(partial)
+        _flush(partial)
+
+
+def remove_partial_files(output_dir: Path) -> None:
+    """Remove what a killed run left half written."""
+    for folder in (output_dir, output_dir / "best"):
+        for path in folder.glob(".*.partial-*"):
+            path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -42,7 +55,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def random_state() -> dict[str, Any]:
-    """The global generators of torch (CPU and the current CUDA device), numpy and Python, as tensors and plain values."""
+    """The global generators of torch (CPU and current CUDA device), numpy and Python, as tensors and plain values."""
     name, keys, *numpy_rest = np.random.get_state()
     version, internal, gauss = random.getstate()
     return {
@@ -74,7 +87,7 @@ class Best:
 
 
 class BestWeights:
-    """The weights of the `keep` best validations in `best/`, and a copy of the very best as `best.safetensors`."""
+    """The weights of the `keep` best validations in `best/`, and a copy of the best one, `best.safetensors`."""
 
     def __init__(self, output_dir: Path, metric: str, mode: Literal["max", "min"], keep: int):
         self.folder, self.champion = output_dir / "best", output_dir / "best.safetensors"
@@ -82,9 +95,10 @@ class BestWeights:
         self.kept: list[Best] = []  # best first
 
     def offer(self, score: float, step: int, save: Callable[[Path], None] | None) -> bool:
-        """Keep the weights that `save(path)` writes if they are among the best; True if they are the very best.
+        """Keep the weights that `save(path)` writes if they are among the best; True if they are the best of all.
 
-        `save` is None on the processes that only keep the books. Old files stay until `prune`: a state on disk never names a lost one.
+        `save` is None on the processes that only keep the books. Files that fall out stay until `prune`, so that a
+        state on disk never names a lost one.
         """
         label = re.sub(r"[^\w@.-]", "_", self.metric)
         entry = Best(score, step, f"step-{step:08d}_{label}-{score:.4f}.safetensors")
@@ -93,10 +107,9 @@ class BestWeights:
         self.kept = sorted(candidates, key=lambda best: (-self.sign * best.score, best.step))[: self.keep]
         improved = bool(self.kept) and self.kept[0] is entry
         if save is not None and entry in self.kept:
-            self.folder.mkdir(exist_ok=True)
-            write_atomically(self.folder / entry.file, save)
+            write_weights(self.folder / entry.file, save)
             if improved:
-                write_atomically(self.champion, lambda partial: shutil.copyfile(self.folder / entry.file, partial))
+                write_weights(self.champion, lambda path: shutil.copyfile(self.folder / entry.file, path))
         return improved
 
     def prune(self) -> None:

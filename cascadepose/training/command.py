@@ -19,7 +19,10 @@ def run(
     description: str = "",
     options: Callable[[Any], Any] | None = None,
 ) -> Path:
-    """Parse `--train.*` and `--task.*`, build the task and train it; returns the best weights. Bad input exits with status 2."""
+    """Parse `--train.*` and `--task.*`, build the task and train it; returns the best weights.
+
+    Bad input is one line on standard error and exit status 2.
+    """
     config = parse({"train": TrainConfig, "task": task_config}, argv, description, options)
 
     import torch  # after parsing: --help answers at once

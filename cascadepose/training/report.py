@@ -34,7 +34,7 @@ class Meter:
             self.first_bad = bad if self.first_bad is None else torch.minimum(self.first_bad, bad)
 
     def read(self) -> tuple[dict[str, float], float]:
-        """Means since the last read, and the first step with a total that was not finite (infinity if none). Waits once."""
+        """Means since the last read, and the first step whose total was not finite (else infinity). Waits once."""
         names = list(self.sums)
         *values, first_bad = torch.stack([*self.sums.values(), self.first_bad]).tolist()
         means = {name: value / self.counts[name] for name, value in zip(names, values, strict=True)}
@@ -45,26 +45,28 @@ class Meter:
 class Report:
     """The main process's voice; on the others every call does nothing."""
 
-    def __init__(
-        self,
-        output_dir: Path,
-        name: str,
-        step: int,
-        total_steps: int,
-        items_per_step: int,
-        tensorboard: bool,
-        speak: bool,
-    ):
-        self.speak, self.items_per_step = speak, items_per_step
-        self.last_line = self.last_log = time.monotonic()
-        self.last_step = step
+    def __init__(self, output_dir: Path, name: str, step: int, total_steps: int, items_per_step: int):
+        self.output_dir, self.name, self.total_steps, self.items_per_step = (
+            output_dir,
+            name,
+            total_steps,
+            items_per_step,
+        )
+        self.last_step, self.last_log, self.last_line = step, time.monotonic(), time.monotonic()
+        self.speak = False
+
+    def open(self, speak: bool, tensorboard: bool) -> None:
+        """Start the bar and the files if this process is the one to speak."""
+        self.speak = speak
         if not speak:
             return
         self.live = sys.stderr.isatty()
         hidden = None if self.live else io.StringIO()  # the bar still counts
-        self.bar = tqdm(desc=name, initial=step, total=total_steps, unit="step", file=hidden, dynamic_ncols=True)
-        self.jsonl = _continued(output_dir / "metrics.jsonl", step)
-        self.board = _summary_writer(output_dir / "tensorboard", step) if tensorboard else None
+        self.bar = tqdm(
+            desc=self.name, initial=self.last_step, total=self.total_steps, unit="step", file=hidden, dynamic_ncols=True
+        )
+        self.jsonl = _continued(self.output_dir / "metrics.jsonl", self.last_step)
+        self.board = _summary_writer(self.output_dir / "tensorboard", self.last_step) if tensorboard else None
 
     def tick(self) -> None:
         """One more step is done."""
@@ -89,10 +91,9 @@ class Report:
         if not self.speak:
             return
         self._write("val", step, {"epoch": epoch, **metrics})
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if name != metric)
-        self.say(
-            f"epoch {epoch} step {step}: {metric} {metrics[metric]:.4f}{' (best)' if improved else ''}{'; ' if shown else ''}{shown}"
-        )
+        others = "".join(f", {name} {value:.4f}" for name, value in metrics.items() if name != metric)
+        best = " (best so far)" if improved else ""
+        self.say(f"epoch {epoch}, step {step}: {metric} {metrics[metric]:.4f}{best}{others}")
         self.last_log, self.last_step = time.monotonic(), step
         self.bar.unpause()
 

@@ -6,7 +6,7 @@ import torch
 
 
 def lr_factor(step: int, total_steps: int, warmup_steps: int, min_ratio: float, shape: str) -> float:
-    """Factor on every group's learning rate at `step` (0 for the first): linear warm-up, then cosine to `min_ratio`, or constant."""
+    """Factor on every learning rate at `step` (0 for the first): warm-up, then cosine to `min_ratio` or constant."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     if shape == "constant":
