@@ -1,4 +1,4 @@
-"""Transformer blocks that several lifters share. Attribute names follow the official lifters, so their checkpoints load."""
+"""Transformer blocks of lifters. Attribute names follow the official ones, so that published checkpoints load."""
 
 import torch
 from einops import rearrange

@@ -21,8 +21,8 @@ class DSTformer(nn.Module):
 
     num_frames   frames a window at inference (at most maxlen)
     frame_rate   Hz of the training clips, None if any rate will do
-    mean_pose    [J, 3] metres: mean root-relative camera-frame pose of the training set, the baseline that any lifter has
-                 to beat; part of `config`, not used by forward
+    mean_pose    [J, 3] metres: mean root-relative camera-frame pose of the training set, the baseline that any lifter
+                 has to beat; part of `config`, not used by forward
     """
 
     frames_out = "all"
@@ -50,21 +50,21 @@ class DSTformer(nn.Module):
         self.num_frames = maxlen if num_frames is None else num_frames
         if not 1 <= self.num_frames <= maxlen:
             raise ValueError(f"num_frames {self.num_frames} is not within 1..maxlen={maxlen}")
-        self.config = dict(
-            dim=dim,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
-            dim_rep=dim_rep,
-            maxlen=maxlen,
-            num_frames=self.num_frames,
-            num_joints=num_joints,
-            in_channels=in_channels,
-            att_fuse=att_fuse,
-            normalization=normalization,
-            frame_rate=frame_rate,
-            mean_pose=mean_pose,
-        )
+        self.config = {
+            "dim": dim,
+            "depth": depth,
+            "num_heads": num_heads,
+            "mlp_ratio": mlp_ratio,
+            "dim_rep": dim_rep,
+            "maxlen": maxlen,
+            "num_frames": self.num_frames,
+            "num_joints": num_joints,
+            "in_channels": in_channels,
+            "att_fuse": att_fuse,
+            "normalization": normalization,
+            "frame_rate": frame_rate,
+            "mean_pose": mean_pose,
+        }
         self.in_channels, self.maxlen = in_channels, maxlen
         self.normalization, self.frame_rate, self.mean_pose = normalization, frame_rate, mean_pose
         self.joints_embed = nn.Linear(in_channels, dim)

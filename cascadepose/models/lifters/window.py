@@ -1,0 +1,181 @@
+"""Running a lifter over sequences of any length: resampling, overlapped windows, blending.
+
+    joints = lift_sequence(lifter, keypoints, scores, image_size, timestamps)   # [T, 17, 3] metres, root-relative
+
+Any lifter will do that declares `num_frames`, `frames_out`, `causal`, `in_channels`, `input_skeleton`, `skeleton`,
+`normalization` and `frame_rate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cascadepose.errors import InputError
+from cascadepose.geometry import flip_horizontal
+from cascadepose.normalization import lifter_input
+from cascadepose.skeletons import SKELETONS
+from cascadepose.smoothing import fill_gaps, resample
+
+RATE_TOLERANCE = 0.1  # frame intervals this close to the lifter's own are taken as they are
+
+
+@dataclass(frozen=True)
+class Sequence2D:
+    """One person over time, as `lift_sequences` takes it.
+
+    keypoints   [T, K, 2] pixels of the original frame, in the lifter's input skeleton (COCO-17)
+    scores      [T, K] in 0..1
+    image_size  (width, height)
+    timestamps  [T] ascending seconds; None: the frames are taken to be at the lifter's rate
+    observed    [T] bool; frames that are not observed are interpolated and get score 0
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    image_size: tuple[int, int]
+    timestamps: np.ndarray | None = None
+    observed: np.ndarray | None = None
+
+
+def lift_sequence(
+    lifter: nn.Module,
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    image_size: tuple[int, int],
+    timestamps: np.ndarray | None = None,
+    observed: np.ndarray | None = None,
+    batch_size: int = 16,
+    flip_test: bool = True,
+) -> np.ndarray:
+    """Lift one person of any number of frames (see Sequence2D): float32 [T, J, 3] metres, root-relative, camera axes.
+
+    flip_test  average with the prediction for the mirrored input
+    Raises InputError for shapes that do not agree, non-finite keypoints or scores, no frames, times that do not ascend.
+    """
+    sequence = Sequence2D(keypoints, scores, image_size, timestamps, observed)
+    return lift_sequences(lifter, [sequence], batch_size, flip_test)[0]
+
+
+@torch.no_grad()
+def lift_sequences(
+    lifter: nn.Module, sequences: list[Sequence2D], batch_size: int = 16, flip_test: bool = True
+) -> list[np.ndarray]:
+    """Like `lift_sequence` for several people; their windows share batches. Returns one array [T, J, 3] a sequence."""
+    clips = [_prepare(lifter, _checked(lifter, sequence)) for sequence in sequences]
+    if not clips:
+        return []
+    joints = _run(lifter, np.concatenate([clip.x for clip in clips]), batch_size, flip_test)
+    parts = np.split(joints, np.cumsum([len(clip.x) for clip in clips])[:-1])
+    return [_assemble(clip, part) for clip, part in zip(clips, parts, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """A sequence cut into windows: their inputs, the frame that every output stands for and how much it counts."""
+
+    x: np.ndarray  # [N, W, J, C]
+    frames: np.ndarray  # [N, F] indices into times, -1 where the output is padding
+    weights: np.ndarray  # [F]
+    times: np.ndarray  # [T'] of the frames that the lifter sees
+    wanted: np.ndarray  # [T] times to answer at
+
+
+def _checked(lifter: nn.Module, sequence: Sequence2D) -> Sequence2D:
+    keypoints, scores = np.asarray(sequence.keypoints, np.float32), np.asarray(sequence.scores, np.float32)
+    count = SKELETONS[lifter.input_skeleton].num_joints
+    if keypoints.ndim != 3 or keypoints.shape[1:] != (count, 2) or scores.shape != keypoints.shape[:2]:
+        raise InputError(
+            f"keypoints {keypoints.shape} and scores {scores.shape} do not fit: give [T,{count},2] and [T,{count}]"
+        )
+    if len(keypoints) == 0:
+        raise InputError("no frames to lift; give at least one")
+    observed = np.ones(len(keypoints), bool) if sequence.observed is None else np.asarray(sequence.observed, bool)
+    if not observed.any():
+        raise InputError("no frame is observed; nothing to lift")
+    if not (np.isfinite(keypoints[observed]).all() and np.isfinite(scores[observed]).all()):
+        raise InputError("keypoints or scores hold NaN or infinity; mark such frames as not observed, or repair them")
+    times = sequence.timestamps
+    if times is not None:
+        times = np.asarray(times, np.float64)
+        if times.shape != (len(keypoints),) or not (np.diff(times) > 0).all():
+            raise InputError(f"timestamps must be {len(keypoints)} ascending seconds, one a frame")
+    if not observed.all():
+        keypoints = fill_gaps(keypoints, observed, times)
+        scores = np.where(observed[:, None], scores, 0).astype(np.float32)
+    return Sequence2D(keypoints, scores, sequence.image_size, times, observed)
+
+
+def _prepare(lifter: nn.Module, sequence: Sequence2D) -> _Clip:
+    keypoints, scores, wanted = sequence.keypoints, sequence.scores, sequence.timestamps
+    wanted = np.arange(len(keypoints)) / (lifter.frame_rate or 1.0) if wanted is None else wanted
+    times = _lifter_times(wanted, lifter.frame_rate)
+    if times is not wanted:
+        keypoints, scores = resample(keypoints, wanted, times), resample(scores, wanted, times)
+    index, frames, weights = _windows(len(times), lifter)
+    x = lifter_input(
+        keypoints[index],
+        scores[index],
+        sequence.image_size,
+        lifter.normalization,
+        lifter.in_channels,
+        lifter.input_skeleton,
+        lifter.skeleton,
+    )
+    return _Clip(x.astype(np.float32), frames, weights, times, wanted)
+
+
+def _lifter_times(times: np.ndarray, rate: float | None) -> np.ndarray:
+    """`times` themselves where they are near enough to `rate`, else an even grid of that rate over the same span."""
+    if rate is None or len(times) == 1 or (np.abs(np.diff(times) * rate - 1) < RATE_TOLERANCE).all():
+        return times
+    steps = max(int(np.ceil((times[-1] - times[0]) * rate - 1e-6)), 1)
+    return times[0] + np.arange(steps + 1) / rate
+
+
+def _windows(count: int, lifter: nn.Module) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames [N, W] to feed, frames [N, F] that the outputs stand for (-1: padding), and blending weights [F]."""
+    size = lifter.num_frames
+    if lifter.frames_out == "center":
+        before = size - 1 if lifter.causal else size // 2
+        index = np.arange(count)[:, None] - before + np.arange(size)
+        return np.clip(index, 0, count - 1), np.arange(count)[:, None], np.ones(1)
+    last = max(count - size, 0)
+    starts = np.unique(np.append(np.arange(0, last, max(size // 2, 1)), last))
+    index = starts[:, None] + np.arange(size)
+    weights = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2 + 1e-3
+    return np.minimum(index, count - 1), np.where(index < count, index, -1), weights
+
+
+def _run(lifter: nn.Module, x: np.ndarray, batch_size: int, flip_test: bool) -> np.ndarray:
+    device = next(lifter.parameters()).device
+    training = lifter.training
+    lifter.eval()
+    batches = torch.from_numpy(x).split(batch_size)
+    joints = [_predict(lifter, batch.to(device), flip_test).float().cpu().numpy() for batch in batches]
+    lifter.train(training)
+    return np.concatenate(joints)
+
+
+def _predict(lifter: nn.Module, x: Tensor, flip_test: bool) -> Tensor:
+    joints = lifter(x)
+    if flip_test:
+        flip = SKELETONS[lifter.skeleton].flip_index
+        joints = (joints + flip_horizontal(lifter(flip_horizontal(x, flip)), flip)) / 2
+    return joints - joints[..., :1, :]
+
+
+def _assemble(clip: _Clip, joints: np.ndarray) -> np.ndarray:
+    """Blend the windows' outputs [N, F, J, 3] and answer at the wanted times."""
+    real = clip.frames >= 0
+    weights = np.broadcast_to(clip.weights, clip.frames.shape)[real]
+    total = np.zeros((len(clip.times), *joints.shape[2:]))
+    np.add.at(total, clip.frames[real], joints[real] * weights[:, None, None])
+    norm = np.bincount(clip.frames[real], weights, minlength=len(clip.times))
+    blended = total / norm[:, None, None]
+    if clip.times is not clip.wanted:
+        blended = resample(blended, clip.times, clip.wanted)
+    return blended.astype(np.float32)
