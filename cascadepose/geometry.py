@@ -1,7 +1,7 @@
 """Screen normalisation and pinhole cameras with distortion, each step with its inverse.
 
-Every function takes numpy arrays or torch tensors with any leading axes and answers in the same kind. Camera axes: x right,
-y down, z away from the camera (OpenCV, and Human3.6M's camera space). Image sizes are (width, height).
+Every function takes numpy arrays or torch tensors with any leading axes and answers in the same kind. Camera axes:
+x right, y down, z away from the camera (OpenCV, and Human3.6M's camera space). Image sizes are (width, height).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def flip_horizontal(points: Array, flip_index: tuple[int, ...]) -> Array:
 
 
 def _distort(ray: Array, intrinsics: Array) -> Array:
-    """Brown-Conrady distortion of x/z, y/z [..., 2], with the two tangential terms folded into one radial factor each."""
+    """Brown-Conrady distortion of x/z, y/z [..., 2], radial and tangential."""
     k, p = intrinsics[..., 4:7], intrinsics[..., 7:9]
     r2 = (ray * ray).sum(-1)[..., None]
     radial = 1 + r2 * (k[..., 0:1] + r2 * (k[..., 1:2] + r2 * k[..., 2:3]))

@@ -1,7 +1,7 @@
 """How 2D joints are presented to a lifter: one path for training, inference and the end-to-end cascade.
 
-`lifter_input` is that path: joint conversion, then the normalisation that the lifter declares by name. All of it works on
-numpy arrays and torch tensors; gradients flow to the keypoints and scores, while the box around the person is a constant.
+`lifter_input` is that path: joint conversion, then the normalisation that the lifter declares by name. All of it works
+on numpy arrays and torch tensors; gradients flow to the keypoints and scores, the size of the box is a constant.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ def crop_box(keypoints: Array, scores: Array, trim: float = TRIM) -> tuple[Array
 
     keypoints  [..., T, J, 2]
     scores     [..., T, J]; points below half the clip's median score do not count
-    trim       quantile of the counted points to leave out on each side (0: the bounding box)
+    trim       share of the counted points to leave out on each side (0: the bounding box)
     """
     points, weights = (torch.as_tensor(x).detach() for x in (keypoints, scores))
     points, weights = points.flatten(-3, -2), weights.flatten(-2)
-    counted = weights >= weights.median(-1, keepdim=True).values / 2
-    points = torch.where(counted[..., None], points, torch.full_like(points, float("nan")))
-    ends = torch.nanquantile(points, points.new_tensor([trim, 1 - trim]), dim=-2)
-    center = (ends[0] + ends[1])[..., None, None, :] / 2
-    half = (ends[1] - ends[0]).amax(-1)[..., None, None, None] / 2
+    counted = (weights >= weights.median(-1, keepdim=True).values / 2)[..., None]
+    ordered = torch.where(counted, points, float("inf")).sort(-2).values
+    last = counted.sum(-2, keepdim=True) - 1
+    skip = (last * trim).round().long().expand_as(ordered[..., :1, :])
+    low, high = ordered.gather(-2, skip), ordered.gather(-2, last - skip)
+    center, half = (low + high)[..., None, :] / 2, (high - low).amax(-1, keepdim=True)[..., None] / 2
     if isinstance(keypoints, np.ndarray):
         return center.numpy(), half.numpy()
     return center, half
@@ -40,12 +41,26 @@ def crop_box(keypoints: Array, scores: Array, trim: float = TRIM) -> tuple[Array
 def crop_scale(keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None) -> Array:
     """Keypoints [..., T, J, 2] in one square box per clip, centred and scaled so that the person spans about -1..1.
 
-    Independent of the person's place and size in the image (MotionBERT's in-the-wild convention), with a box that outliers
-    and low scores cannot move.
+    Independent of the person's place and size in the image (MotionBERT's in-the-wild convention), with a box that
+    outliers and low scores cannot move.
     """
     center, half = crop_box(keypoints, scores)
     lib = backend(keypoints)
     return lib.clip((keypoints - center) / lib.clip(half, 1e-3, None), -LIMIT, LIMIT)
+
+
+def crop_follow(keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None) -> Array:
+    """Like `crop_scale`, with a box that keeps its size over the clip and follows the trunk from frame to frame.
+
+    The trunk is the score-weighted middle of hips and shoulders of H36M17 joints; the person's way through the image is
+    not seen, so a small lifter need not learn to take it out.
+    """
+    trunk = [1, 4, 11, 14]
+    weights = scores[..., trunk, None] + 1e-3
+    middle = (keypoints[..., trunk, :] * weights).sum(-2)[..., None, :] / weights.sum(-2)[..., None, :]
+    offsets = keypoints - middle
+    lib = backend(keypoints)
+    return lib.clip(offsets / lib.clip(crop_box(offsets, scores)[1], 1e-3, None), -LIMIT, LIMIT)
 
 
 def screen(keypoints: Array, scores: Array, image_size: tuple[float, float]) -> Array:
@@ -58,7 +73,7 @@ def center(keypoints: Array, scores: Array, image_size: tuple[float, float]) -> 
     return normalize_center(keypoints, image_size)
 
 
-NORMALIZATIONS = {"crop_scale": crop_scale, "screen": screen, "center": center}
+NORMALIZATIONS = {"crop_scale": crop_scale, "crop_follow": crop_follow, "screen": screen, "center": center}
 
 
 def lifter_input(

@@ -9,8 +9,8 @@ def fill_gaps(values: np.ndarray, known: np.ndarray, times: np.ndarray | None = 
     values  [T, ..., D]
     known   [T] or [T, ...] bool, any prefix of the axes before D
     times   [T] ascending seconds; default: frame numbers
-    Before the first and after the last known entry the nearest known value is held; a signal that is never known is zero.
-    Returns an array like `values`; the known entries are unchanged, and what unknown entries held (even NaN) is ignored.
+    Before the first and after the last known entry the nearest known value is held; a signal that is never known is
+    zero. Returns an array like `values`; known entries are unchanged, what unknown ones held (even NaN) is ignored.
     """
     values = np.asarray(values)
     known = np.asarray(known, bool)
@@ -34,7 +34,7 @@ def fill_gaps(values: np.ndarray, known: np.ndarray, times: np.ndarray | None = 
 
 
 def resample(values: np.ndarray, times: np.ndarray, new_times: np.ndarray) -> np.ndarray:
-    """Values [T, ...] at ascending `times` [T], linearly interpolated at `new_times` [N], held beyond the ends: [N, ...]."""
+    """Values [T, ...] at ascending `times` [T], linearly interpolated at `new_times` [N] and held beyond the ends."""
     if len(values) == 1:
         return np.repeat(values, len(new_times), axis=0)
     right = np.clip(np.searchsorted(times, new_times, side="right"), 1, len(times) - 1)
