@@ -1,15 +1,15 @@
 """Bodies for lifter training: motion capture joints -> Human3.6M-like joints of varied proportions, with a face.
 
-Motion capture skeletons put some of the 17 joints elsewhere than Human3.6M does: the CMU ones have narrow hips, forearms
-that end before the wrist, a thorax below the shoulder line and a head joint below the crown. `adapt_body` moves these joints
-to where a 2D detector and Human3.6M see them; `randomize_body` then varies the limb lengths.
+Motion capture skeletons put some of the 17 joints elsewhere than Human3.6M does: the CMU ones have narrow hips,
+forearms that end before the wrist, a thorax below the shoulder line and a head joint below the crown. `adapt_body`
+moves these joints to where a 2D detector and Human3.6M see them; `randomize_body` then varies the limb lengths.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cascadepose.rotations import axis_angle_to_quaternion, normalize, rotate
+from cascadepose.rotations import axis_angle_to_quaternion, cross, normalize, rotate
 from cascadepose.skeletons import COCO17, H36M17
 
 # Extended joint list: H36M17 and four face points, which hang on the thorax like nose and head.
@@ -24,8 +24,8 @@ ANCESTORS = np.eye(len(NAMES), dtype=np.float32)
 for _joint in range(1, len(NAMES)):
     ANCESTORS[_joint] += ANCESTORS[PARENTS[_joint]]
 
-# Points of the head in metres for a leg (thigh and shin) of 0.84 m: forward, up, left of the skull's pivot, which is NECK
-# metres above the middle of the shoulders.
+# Points of the head in metres for a leg (thigh and shin) of 0.84 m: forward, up, left of the skull's pivot, which is
+# NECK metres above the middle of the shoulders.
 NECK = 0.145
 HEAD_POINTS = {
     "nose": (0.115, 0.015, 0.0),
@@ -38,8 +38,8 @@ HEAD_POINTS = {
 LEG = 0.84
 HIP_WIDENING, FOREARM_EXTENSION = 1.35, 1.25
 
-# Typical lengths in metres (hip, thigh, shin, one trunk bone, half shoulder, upper arm, forearm), between human averages and
-# the Human3.6M subjects, by joint at the bone's end; the head keeps its size relative to the leg.
+# Typical lengths in metres (hip, thigh, shin, one trunk bone, half shoulder, upper arm, forearm), between human
+# averages and the Human3.6M subjects, by joint at the bone's end; the head keeps its size relative to the leg.
 TYPICAL = {
     "hip": 0.125,
     "knee": 0.435,
@@ -82,12 +82,12 @@ def _head_frame(joints: np.ndarray, middle: np.ndarray, turn: np.ndarray | None)
     scale = legs / LEG
     neck = normalize(joints[:, 10] - middle)
     up = normalize(neck + normalize(joints[:, 10] - joints[:, 9]))
-    forward = normalize(np.cross(joints[:, 11] - joints[:, 14], up))
+    forward = normalize(cross(joints[:, 11] - joints[:, 14], up))
     if turn is not None:
         forward = rotate(axis_angle_to_quaternion(up, turn[:, 0]), forward)
-        pitch = axis_angle_to_quaternion(np.cross(up, forward), turn[:, 1])
+        pitch = axis_angle_to_quaternion(cross(up, forward), turn[:, 1])
         forward, up = rotate(pitch, forward), rotate(pitch, up)
-    frame = np.stack([forward, up, np.cross(up, forward)], 1).astype(np.float32)
+    frame = np.stack([forward, up, cross(up, forward)], 1).astype(np.float32)
     return frame, middle + neck * np.float32(NECK * scale), np.float32(scale)
 
 

@@ -17,7 +17,9 @@ NEAR = 0.3  # metres; what comes closer to the camera plane is projected as if i
 class VirtualCamera:
     """A static camera: world poses in, pixels out.
 
-    orientation  [4] camera-to-world quaternion;  translation [3] metres;  intrinsics [9] in pixels (see geometry.project)
+    orientation  [4] camera-to-world quaternion
+    translation  [3] camera centre, metres
+    intrinsics   [9] in pixels (see geometry.project)
     image_size   (width, height) pixels
     """
 
@@ -38,8 +40,8 @@ def random_camera(joints: np.ndarray, rng: np.random.Generator, whole: bool) -> 
     """A camera that looks at the motion `joints` [T, J, 3] (world, metres, y up).
 
     Any side, elevation about 7 +- 13 degrees, roll 3 degrees, field of view 30 to 80 degrees over the longer side, the
-    standing person 30 to 95 % of the image height. `whole`: far enough back to keep the entire motion in view; otherwise the
-    person may leave the image, which is how truncated people come about.
+    standing person 30 to 95 % of the image height. `whole`: far enough back to keep the entire motion in view;
+    otherwise the person may leave the image, which is how truncated people come about.
     """
     width, height = ASPECTS[rng.integers(len(ASPECTS))]
     focal = max(width, height) / (2 * np.tan(np.radians(rng.uniform(30, 80)) / 2))

@@ -27,7 +27,8 @@ def load_motion(path: str | Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             sequences = {name: np.asarray(archive[name], np.float32) for name in archive.files}
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read as a motion file ({error}); expected an npz of [T,17,3] arrays") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read ({reason}); expected an npz of [T,17,3] arrays") from error
     if not sequences:
         raise InputError(f"{path}: holds no sequence; expected an npz of [T,17,3] arrays")
     for name, joints in sequences.items():
@@ -41,15 +42,15 @@ def load_motion(path: str | Path) -> dict[str, np.ndarray]:
 class MotionDataset(Dataset):
     """Windows of motion seen by virtual cameras.
 
-    An item is a dict: `x` [T, 17, C] lifter input (made by `lifter_input`, exactly as at inference), `joints` [T, 17, 3]
-    float32 root-relative camera-frame joints in metres. `dataset[(index, seed)]` draws body, speed, mirror image, camera and
-    noise from (index, seed) alone; `dataset[index]` is the fixed evaluation item: the body as adapted, true speed, a camera
-    and noise that depend on the index only.
+    An item is a dict: `x` [T, 17, C] lifter input (made by `lifter_input`, exactly as at inference), `joints`
+    [T, 17, 3] float32 root-relative camera-frame joints in metres. `dataset[(index, seed)]` draws body, speed, mirror
+    image, camera and noise from (index, seed) alone; `dataset[index]` is the fixed evaluation item: the body as
+    adapted, true speed, a camera and noise that depend on the index only.
 
     sequences    name -> [T, 17, 3] metres, y up (see load_motion)
     source_rate  Hz of the sequences;  frame_rate  Hz of the clips
     stride       frames of a clip between the starts of neighbouring windows (default: half a window)
-    noise        of evaluation items "clean" or "detector"; "mixed" (training): one item of six clean, the rest detector-like
+    noise        "clean", "detector", or "mixed" (training: one item of six clean, the rest detector-like)
     """
 
     def __init__(
@@ -89,6 +90,8 @@ class MotionDataset(Dataset):
             camera = random_camera(body, rng, whole=True)
             clean = self.noise == "clean"
         joints, keypoints, scores = observe(body, camera, None if clean else rng)
+        if isinstance(item, tuple) and rng.random() < 0.08:
+            joints, keypoints, scores = hold(rng, joints, keypoints, scores)
         x = lifter_input(keypoints, scores, camera.image_size, self.normalization, self.in_channels)
         return {"x": x.astype(np.float32), "joints": joints}
 
@@ -101,7 +104,7 @@ class MotionDataset(Dataset):
         return sample_clip(joints, start, self.step * speed, self.num_frames)
 
     def augmented_body(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """Extended world joints [num_frames, 21, 3] of window `index`: another start, speed, side, head turn and body."""
+        """Extended world joints [num_frames, 21, 3] of a window with another start, speed, side, head and body."""
         jitter = rng.uniform(-0.25, 0.25) * self.num_frames * self.step
         joints = self.clip(index, jitter, np.exp(rng.normal(0, 0.2)))
         if rng.random() < 0.5:
@@ -120,6 +123,13 @@ def observe(body: np.ndarray, camera, rng: np.random.Generator | None) -> tuple[
     if rng is None:
         return joints, keypoints, np.ones(keypoints.shape[:2], np.float32)
     return joints, *detect(keypoints, camera.image_size, rng)
+
+
+def hold(rng: np.random.Generator, *arrays: np.ndarray) -> list[np.ndarray]:
+    """Shorten clips [T, ...] to 1..T frames and repeat the last one, as short videos and photographs are padded."""
+    count = len(arrays[0])
+    length = 1 if rng.random() < 0.5 else rng.integers(1, count + 1)
+    return [array[np.minimum(np.arange(count), length - 1)] for array in arrays]
 
 
 def mean_pose(dataset: MotionDataset, limit: int = 4000) -> np.ndarray:

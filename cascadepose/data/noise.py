@@ -1,7 +1,7 @@
 """Detector-like errors on ideal 2D joints: what a 2D stage gets wrong, and the scores it gives.
 
-Every error is proportional to the person's size in the image. One clip draws its own detector: how large its errors are, how
-they hang together in time, how well its scores tell.
+Every error is proportional to the person's size in the image. One clip draws its own detector: how large its errors
+are, how they hang together in time, how well its scores tell.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 from cascadepose.skeletons import COCO17
 from cascadepose.smoothing import fill_gaps
 
-# One standard deviation relative to the person's size (root of the box area), COCO17 order: face, shoulders, elbows, wrists,
-# hips, knees, ankles. Wrists and ankles are the worst, as in every detector.
-SPREAD = np.array([0.025] * 5 + [0.045] * 2 + [0.06] * 2 + [0.085] * 2 + [0.06] * 2 + [0.06] * 2 + [0.085] * 2, np.float32)
+# One standard deviation relative to the person's size (root of the box area): the face, then pairs of shoulders,
+# elbows, wrists, hips, knees, ankles in COCO17 order. Wrists and ankles are the worst, as in every detector.
+SPREAD = np.repeat(np.float32([0.025, 0.045, 0.06, 0.085, 0.06, 0.06, 0.085]), [5, 2, 2, 2, 2, 2, 2])
 SWAPS = (  # joint pairs that a detector confuses together: everything, arms, legs, single ends
     COCO17.flip_pairs,
     COCO17.flip_pairs[3:5],
@@ -61,14 +61,15 @@ def correlated_noise(count: int, rng: np.random.Generator) -> np.ndarray:
     nodes = rng.standard_normal((keys, 17, 2), np.float32)
     times = np.arange(count)
     right = np.clip(np.searchsorted(key_times, times, side="right"), 1, keys - 1)
-    weight = ((times - key_times[right - 1]) / (key_times[right] - key_times[right - 1])).astype(np.float32)[:, None, None]
+    weight = (times - key_times[right - 1]) / (key_times[right] - key_times[right - 1])
+    weight = weight.astype(np.float32)[:, None, None]
     slow = nodes[right - 1] * (1 - weight) + nodes[right] * weight
     bias, white = rng.standard_normal((1, 17, 2), np.float32), rng.standard_normal((count, 17, 2), np.float32)
     return np.float32(0.55) * bias + np.float32(0.85) * slow + np.float32(0.45) * white
 
 
 def swap_sides(keypoints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Exchange left and right of some joints for a short span, in one clip of six (and proportionally in longer ones)."""
+    """Exchange left and right of some joints for a short span, in one clip of six; in proportion in longer ones."""
     count = len(keypoints)
     out = keypoints.copy()
     for _ in range(rng.poisson(0.18 * max(count, 27) / 27)):

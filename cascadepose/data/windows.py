@@ -7,7 +7,7 @@ from cascadepose.smoothing import resample
 
 
 def window_starts(length: int, window: int, stride: int) -> np.ndarray:
-    """First frames of windows that cover 0..length: every `stride`, the last one moved back to end with the sequence."""
+    """First frames of windows that cover 0..length: every `stride`, the last one ends with the sequence."""
     last = max(length - window, 0)
     starts = np.arange(0, last + 1, max(stride, 1))
     return starts if starts[-1] == last else np.append(starts, last)
@@ -23,7 +23,7 @@ def window_table(lengths: list[int], window: int, stride: int) -> np.ndarray:
 
 
 def sample_clip(sequence: np.ndarray, start: float, step: float, num_frames: int) -> np.ndarray:
-    """`num_frames` frames [num_frames, ...] of `sequence` [T, ...] from frame `start` every `step` frames (both fractional).
+    """`num_frames` frames of `sequence` [T, ...] from frame `start` on, every `step` frames (both may be fractional).
 
     Linear between frames; beyond the ends the end frame is repeated.
     """
