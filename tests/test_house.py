@@ -15,7 +15,7 @@ SOURCES = [path for room in ("cascadepose", "tools", "tests") for path in sorted
 TOOLS = sorted((REPOSITORY / "tools").glob("*.py"))
 PROGRAMS = [str(path.relative_to(REPOSITORY)) for path in TOOLS] + ["cascadepose.cli"]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-HEAVY = {"accelerate", "albumentations", "huggingface_hub", "matplotlib", "onnxruntime", "pycocotools", "timm"}
+HEAVY = {"albumentations", "huggingface_hub", "matplotlib", "onnxruntime", "pycocotools", "timm"}
 HEAVY |= {"tensorboard", "torchvision"}
 
 

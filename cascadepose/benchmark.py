@@ -1,0 +1,223 @@
+"""Ratios of speed, measured in one run: this project's way beside the plain way of the codes that it builds on.
+
+Both ways of a case get the same input, take turns, and must give the same answer; a machine that is slow or busy slows
+both. The plain ways are written here from their descriptions: DETR (matching, attention), two-stage PRTR (crops cut one
+by one on the host), end-to-end PRTR (maps repeated for each person, all queries through the keypoint stage).
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cascadepose.boxes import cxcywh_to_xyxy, generalized_iou
+from cascadepose.errors import InputError
+from cascadepose.losses.matching import box_cost, hungarian
+from cascadepose.models.crop import crop_regions, crop_resample
+from cascadepose.models.image_batch import ImageBatch
+from cascadepose.models.prtr import PRTR
+from cascadepose.models.transformer import MultiHeadAttention
+
+CLASS, L1, GIOU = 1.0, 5.0, 2.0  # DETR's matching weights
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two ways to one answer. tolerance: largest difference allowed, None where the answers are not comparable."""
+
+    name: str
+    setting: str
+    plain: Callable[[], Tensor]
+    ours: Callable[[], Tensor]
+    tolerance: float | None = 1e-4
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Medians in milliseconds, and how many times longer the plain way takes."""
+
+    name: str
+    setting: str
+    plain_ms: float
+    ours_ms: float
+
+    @property
+    def ratio(self) -> float:
+        """plain / ours: above 1 where ours is faster."""
+        return self.plain_ms / self.ours_ms
+
+
+def run(device: str = "cpu", repeats: int = 10, size: str = "full") -> Iterator[Timing]:
+    """Measure every case in turn; size "small" is for tests. Raises InputError for an unknown device or size."""
+    if size not in ("full", "small"):
+        raise InputError(f"size is {size!r}, expected 'full' or 'small'")
+    try:
+        place = torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); try cpu") from None
+    small = size == "small"
+    for make in (matching, attention, pixel_crops, feature_crops, keypoint_stage):
+        with torch.random.fork_rng(), torch.inference_mode():
+            torch.manual_seed(0)
+            yield measure(make(place, small), repeats, place)
+
+
+def measure(case: Case, repeats: int, device: torch.device) -> Timing:
+    """Time both ways in turn after a warm-up that also compares their answers."""
+    answers = [way().float() for way in (case.plain, case.ours)]
+    if case.tolerance is not None:
+        difference = (answers[0] - answers[1]).abs().max().item()
+        if not difference <= case.tolerance:
+            raise RuntimeError(f"{case.name}: the two ways differ by {difference}")
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeats):
+        for way, spent in zip((case.plain, case.ours), seconds, strict=True):
+            _wait(device)
+            started = time.perf_counter()
+            way()
+            _wait(device)
+            spent.append(time.perf_counter() - started)
+    return Timing(case.name, case.setting, *(1000 * statistics.median(spent) for spent in seconds))
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def matching(device: torch.device, small: bool) -> Case:
+    """Plain: for each decoder layer, the cost of all images against all people, a copy to the host, a loop."""
+    layers, images, queries = (2, 3, 10) if small else (6, 16, 100)
+    counts = [1 + 3 * i % 8 for i in range(images)]
+    logits = torch.randn(layers, images, queries, 2, device=device)
+    boxes = torch.rand(layers, images, queries, 4, device=device) / 2 + 0.1
+    wanted = torch.rand(images, max(counts), 4, device=device) / 2 + 0.1
+    labels = torch.zeros(images, max(counts), dtype=torch.long, device=device)
+
+    def plain() -> Tensor:
+        from scipy.optimize import linear_sum_assignment
+
+        people = torch.cat([row[:count] for row, count in zip(wanted, counts, strict=True)])
+        pairs = []
+        for layer in range(layers):
+            probability = logits[layer].flatten(0, 1).softmax(-1)[:, [0]]
+            found = boxes[layer].flatten(0, 1)
+            overlap = generalized_iou(cxcywh_to_xyxy(found)[:, None], cxcywh_to_xyxy(people)[None])
+            cost = L1 * torch.cdist(found, people, p=1) - CLASS * probability - GIOU * overlap
+            for image, part in enumerate(cost.view(images, queries, -1).cpu().split(counts, -1)):
+                pairs += zip(*linear_sum_assignment(part[image]), strict=True)
+        return torch.tensor(np.array(pairs)).to(device)
+
+    def ours() -> Tensor:
+        flat = (logits.flatten(0, 1), boxes.flatten(0, 1), labels.repeat(layers, 1), wanted.repeat(layers, 1, 1))
+        matches = hungarian(box_cost(*flat, CLASS, L1, GIOU), counts * layers)
+        return torch.stack([matches.query, matches.target], 1)
+
+    setting = f"{layers} layers, {images} images, {queries} queries, {sum(counts)} people"
+    return Case("matching", setting, plain, ours, 0)
+
+
+def attention(device: torch.device, small: bool) -> Case:
+    """Plain: `nn.MultiheadAttention` as DETR calls it, which also returns the attention map."""
+    batch, length, dim = (1, 20, 32) if small else (2, 1200, 256)
+    reference = nn.MultiheadAttention(dim, 8, batch_first=True).to(device).eval()
+    module = MultiHeadAttention(dim, 8).to(device).eval()
+    module.load_state_dict(reference.state_dict())
+    placed, x = torch.randn(2, batch, length, dim, device=device)
+    setting = f"self-attention, {length} tokens, {dim} channels, batch {batch}"
+    return Case("attention", setting, lambda: reference(placed, placed, x)[0], lambda: module(placed, placed, x))
+
+
+def _people(images: int, people: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Boxes [N,4] cxcywh and batch_index [N], the same number of people in every image."""
+    boxes = torch.rand(images * people, 4) * torch.tensor([0.4, 0.4, 0.2, 0.4]) + torch.tensor([0.3, 0.3, 0.1, 0.2])
+    return boxes.to(device), torch.arange(images, device=device).repeat_interleave(people)
+
+
+def pixel_crops(device: torch.device, small: bool) -> Case:
+    """Plain: `cv2.warpAffine` of one person after another on the host, stacked, scaled and moved to the device."""
+    import cv2
+
+    images, people, (height, width), size = (2, 2, (60, 80), (32, 24)) if small else (8, 5, (480, 640), (256, 192))
+    frames = np.random.default_rng(0).integers(0, 256, (images, height, width, 3), dtype=np.uint8)
+    frames = np.stack([cv2.GaussianBlur(frame, (0, 0), 6) for frame in frames])
+    boxes, index = _people(images, people, device)
+    sizes = torch.tensor([[height, width]], device=device).expand(len(boxes), 2)
+    regions = crop_regions(boxes, sizes, aspect=size[1] / size[0])
+
+    def plain() -> Tensor:
+        crops = []
+        for region, image in zip(regions.cpu().numpy(), index.tolist(), strict=True):
+            (x, y), (w, h) = region[:2] * (width, height), region[2:] * (width, height)
+            matrix = np.array(
+                [[size[1] / w, 0, size[1] / 2 - x * size[1] / w], [0, size[0] / h, size[0] / 2 - y * size[0] / h]]
+            )
+            matrix[:, 2] += (matrix[:, :2].sum(1) - 1) / 2  # pixel centres
+            crops.append(cv2.warpAffine(frames[image], matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR))
+        return torch.from_numpy(np.stack(crops)).to(device).permute(0, 3, 1, 2).float().div(255)
+
+    def ours() -> Tensor:
+        pixels = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float().div(255)
+        return crop_resample([pixels], regions, index, size)
+
+    setting = f"{images} frames {width}x{height} uint8 on the host, {people} people each, crops {size[1]}x{size[0]}"
+    return Case("crops from pixels", setting, plain, ours, 0.1)  # warpAffine rounds to 1/32 pixel and to whole values
+
+
+def feature_crops(device: torch.device, small: bool) -> Case:
+    """Plain: every map repeated for each of its people, then sampled."""
+    images, people, channels = (2, 2, 4) if small else (4, 20, 256)
+    maps = [torch.randn(images, channels, 64 // s, 80 // s, device=device) for s in ((4, 8) if small else (1, 2, 4))]
+    boxes, index = _people(images, people, device)
+    regions = crop_regions(boxes)
+
+    def plain() -> Tensor:
+        line = torch.linspace(-1, 1, 10, device=device)
+        x = regions[:, :1] * 2 - 1 + line * regions[:, 2:3]
+        y = regions[:, 1:2] * 2 - 1 + line * regions[:, 3:4]
+        grid = torch.stack([x[:, None].expand(-1, 10, -1), y[:, :, None].expand(-1, -1, 10)], -1)
+        repeated = [level.repeat_interleave(people, 0) for level in maps]
+        crops = [F.grid_sample(level, grid, padding_mode="border", align_corners=False) for level in repeated]
+        return torch.cat(crops, 1)
+
+    def ours() -> Tensor:
+        return crop_resample(maps, regions, index, (10, 10), None, "corners", "border", max_per_image=people)
+
+    setting = f"{len(maps)} levels of {channels} channels, {images} images, {people} people each, 10x10"
+    return Case("crops from features", setting, plain, ours)
+
+
+def keypoint_stage(device: torch.device, small: bool) -> Case:
+    """Plain: all queries of the detector go on; ours: three people an image, as a threshold leaves."""
+    images, queries, people = (1, 6, 2) if small else (2, 50, 3)
+    size = 64 if small else 320
+    model = PRTR(**small_prtr(queries)).to(device).eval()
+    batch = ImageBatch.from_list(list(torch.rand(images, 3, size, size, device=device)))
+    boxes, index = _people(images, queries, device)
+    chosen = (torch.arange(len(boxes), device=device) % queries) < people
+
+    def stage(rows: Tensor) -> Tensor:
+        return model(batch, boxes[rows], index[rows])["pred_keypoints"]
+
+    everyone = torch.ones_like(chosen)
+    setting = f"{images} images, {queries} queries against {people} people"
+    return Case("keypoint stage", setting, lambda: stage(everyone)[chosen], lambda: stage(chosen))
+
+
+def small_prtr(num_queries: int) -> dict:
+    """A two-stage PRTR of the packaged size with random weights."""
+    backbone = {"name": "mobilenetv2_100", "levels": [2, 3, 4]}
+    transformer = {"d_model": 192, "num_encoder_layers": 3, "num_decoder_layers": 3, "dim_feedforward": 512}
+    keypoints = transformer | {"num_queries": 17, "matching": "ordered", "readout": "heatmap"}
+    levels = {"backbone": backbone, "input_levels": [1, 2]}
+    return {
+        "detector": transformer | levels | {"num_queries": num_queries},
+        "keypoints": levels | {"fine_level": 0, "crop_size": (192, 144), "transformer": keypoints},
+    }
