@@ -1,0 +1,142 @@
+"""COCO-format person annotations as plain records, one an image; any number of files can be read side by side."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cascadepose.data.images import read_image
+from cascadepose.errors import InputError
+from cascadepose.skeletons import COCO17
+
+
+@dataclass(frozen=True)
+class CocoSource:
+    """One annotation file and what is particular about it.
+
+    annotations: COCO keypoint json. images: the folder that its file names are relative to.
+    weight: how often its items are drawn, relative to the same number of items of another source.
+    unlabelled_joints: joints that this set never annotates (names of COCO-17): v = 0 says nothing about them.
+    absence_known: False where v = 0 of the other joints does not mean "not to be seen" either.
+    background: a folder of images without people, for the detector.
+    """
+
+    annotations: str
+    images: str
+    weight: float = 1.0
+    unlabelled_joints: list[str] = field(default_factory=list)
+    absence_known: bool = True
+    background: str | None = None
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """What is annotated in one image, in its pixels.
+
+    boxes_xyxy [P, 4], keypoints [P, K, 3] (x, y, v as in COCO), crowds_xyxy [G, 4] regions of unlabelled people,
+    complete: every person outside of the crowds has a box; labelled [K] bool: joints whose absence is known.
+    """
+
+    path: Path
+    image_id: int
+    width: int
+    height: int
+    boxes_xyxy: np.ndarray
+    keypoints: np.ndarray
+    crowds_xyxy: np.ndarray
+    complete: bool
+    labelled: np.ndarray
+
+
+def read_coco(source: CocoSource) -> list[CocoImage]:
+    """Every image of a source, with its people.
+
+    Raises InputError for a missing or broken file, annotations without images, NaN in boxes or joints, a joint count
+    other than 17.
+    """
+    content = _load_json(source.annotations)
+    people: dict[int, list[dict]] = {}
+    for annotation in content["annotations"]:
+        people.setdefault(annotation["image_id"], []).append(annotation)
+    labelled = np.full(COCO17.num_joints, source.absence_known)
+    labelled[[COCO17.index(name) for name in source.unlabelled_joints]] = False
+    folder = Path(source.images)
+    records = [
+        _record(image, people.get(image["id"], []), folder, labelled, source.annotations) for image in content["images"]
+    ]
+    if source.background is not None:
+        records += [_empty_record(path) for path in sorted(Path(source.background).iterdir())]
+    if not records or not people:
+        raise InputError(f"{source.annotations}: has no annotated people; check that it is a person_keypoints file")
+    missing = next((record.path for record in records if not record.path.exists()), None)
+    if missing is not None:
+        raise InputError(f"{missing}: named in {source.annotations} but missing; check the images folder {folder}")
+    return records
+
+
+def _load_json(path: str) -> dict:
+    try:
+        content = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: is not valid JSON ({error}); export it again") from None
+    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
+        raise InputError(f'{path}: has no "images" and "annotations"; give a COCO person_keypoints file')
+    return content
+
+
+def _record(image: dict, annotations: list[dict], folder: Path, labelled: np.ndarray, name: str) -> CocoImage:
+    boxes = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    crowd = np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool)
+    blank = [0.0] * 3 * COCO17.num_joints
+    flat = [a.get("keypoints") or blank for a in annotations]
+    if any(len(joints) != len(blank) for joints in flat):
+        raise InputError(
+            f"{name}: image {image['id']} has a person whose keypoints are not 17 x 3 numbers; convert them to COCO-17"
+        )
+    keypoints = np.array(flat, np.float32).reshape(-1, COCO17.num_joints, 3)
+    if not (np.isfinite(boxes).all() and np.isfinite(keypoints).all()):
+        raise InputError(f"{name}: image {image['id']} has NaN or infinite boxes or keypoints; remove that annotation")
+    real = ~crowd & (boxes[:, 2:] > boxes[:, :2]).all(1)
+    return CocoImage(
+        path=folder / image["file_name"],
+        image_id=image["id"],
+        width=image["width"],
+        height=image["height"],
+        boxes_xyxy=boxes[real],
+        keypoints=keypoints[real],
+        crowds_xyxy=boxes[crowd],
+        complete=bool(image.get("boxes_complete", True)),
+        labelled=labelled,
+    )
+
+
+def _empty_record(path: Path) -> CocoImage:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        width, height = image.size
+    nobody = np.zeros((0, COCO17.num_joints, 3), np.float32)
+    empty = np.zeros((0, 4), np.float32)
+    return CocoImage(path, -1, width, height, empty, nobody, empty, True, np.ones(COCO17.num_joints, bool))
+
+
+class ImageStore:
+    """Decoded images; with `cache`, each is decoded once and shared with forked worker processes."""
+
+    def __init__(self, paths: list[Path], cache: bool, threads: int = 4):
+        self._images: dict[Path, np.ndarray] = {}
+        if cache:
+            from concurrent.futures import ThreadPoolExecutor
+
+            unique = sorted(set(paths))
+            with ThreadPoolExecutor(threads) as pool:
+                self._images = dict(zip(unique, pool.map(read_image, unique), strict=True))
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """uint8 [H, W, 3] RGB; not to be written to."""
+        image = self._images.get(path)
+        return read_image(path) if image is None else image

@@ -1,0 +1,90 @@
+"""Convolutional backbones from timm, as a list of feature maps."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """A timm network cut to its feature pyramid.
+
+    Takes RGB in 0..1 and normalises it itself, so that pixels stay pixels everywhere else.
+
+    name: any timm name that supports `features_only`.
+    levels: which of its feature levels to return (0 is the finest).
+    frozen_stages: how many leading child modules of the network keep their weights (and run without a graph, which is
+    what makes
+        training on a CPU bearable; a gradient to the *pixels* then needs `frozen_stages=0`).
+    frozen_norm: batch normalisation with constant statistics and affine part, for small batches and for folded weights.
+    mean, std: of the pixels in 0..1 that the network was pre-trained with.
+    options: further keyword arguments of the timm constructor, e.g. {"pad_type": "same"}.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        levels: Sequence[int] = (-1,),
+        frozen_stages: int = 0,
+        frozen_norm: bool = True,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        options: dict | None = None,
+    ):
+        super().__init__()
+        import timm
+
+        known = timm.create_model(name, features_only=True, pretrained=False, **(options or {}))
+        count = len(known.feature_info.channels())
+        self.levels = [level % count for level in levels]
+        self.body = timm.create_model(
+            name, features_only=True, pretrained=False, out_indices=sorted(set(self.levels)), **(options or {})
+        )
+        order = sorted(set(self.levels))
+        self._pick = [order.index(level) for level in self.levels]
+        self.channels = [self.body.feature_info.channels()[i] for i in self._pick]
+        self.strides = [self.body.feature_info.reduction()[i] for i in self._pick]
+        self.frozen_norm = frozen_norm
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.freeze(frozen_stages)
+
+    def freeze(self, stages: int) -> None:
+        """Stop training the first `stages` children of the network (timm blocks count one by one)."""
+        self.frozen_stages = stages
+        for index, module in enumerate(self._stages()):
+            module.requires_grad_(index >= stages)
+        if self.frozen_norm:
+            for norm in self._norms():
+                norm.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Training mode; frozen normalisation keeps its statistics (DETR, appendix A.4)."""
+        super().train(mode)
+        if self.frozen_norm:
+            for norm in self._norms():
+                norm.eval()
+        return self
+
+    def _norms(self) -> list[nn.Module]:
+        return [module for module in self.body.modules() if isinstance(module, nn.BatchNorm2d)]
+
+    def _stages(self) -> list[nn.Module]:
+        stages: list[nn.Module] = []
+        for child in self.body.children():
+            stages += list(child) if isinstance(child, nn.Sequential) else [child]
+        return stages
+
+    def forward(self, images: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """images [B, 3, H, W] in 0..1, mask [B, H, W] True = padding -> feature maps [B, C_l, H_l, W_l], one per level.
+
+        Padding is zero *after* normalisation, as in DETR.
+        """
+        x = (images - self.mean) / self.std
+        if mask is not None:
+            x = x.masked_fill(mask[:, None], 0.0)
+        features = self.body(x)
+        return [features[i] for i in self._pick]

@@ -1,0 +1,153 @@
+"""The keypoint transformer: crops in, joints out (PRTR, Li et al., CVPR 2021, sections 3.1 and 3.2)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from cascadepose.models.backbone import Backbone
+from cascadepose.models.detector import resize_to
+from cascadepose.models.position import build_position
+from cascadepose.models.readout import HeatmapReference, assign_queries
+from cascadepose.models.transformer import MLP, Transformer, inverse_sigmoid, tokens
+
+
+class KeypointTransformer(nn.Module):
+    """DETR's encoder-decoder over one crop; each query answers with a joint class, a place in the crop and its spread.
+
+    in_channels: of the crop features.
+    num_joints: K; class K, the last, is "no joint".
+    num_queries: PRTR uses 100 for 17 joints.
+    matching: how queries meet joints. "hungarian": any query may be any joint, in training and at readout (PRTR).
+    "ordered":
+        query j is joint j (as in TokenPose), the published remedy where data are few; needs `num_queries ==
+        num_joints`.
+    readout: "mlp" reads coordinates from the query alone (PRTR); "heatmap" first looks where in the crop the query's
+    dot product
+        with the pixels is high and lets the query correct that place (`readout.HeatmapReference`).
+    fine_channels: channels of the finer map that a heat-map readout looks at; 0 to look at the memory itself.
+    position: "sine", "learned" or "sine+learned"; `size`: (height, width) in cells, which bounds the learned tables.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_joints: int = 17,
+        d_model: int = 256,
+        num_heads: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.0,
+        num_queries: int = 100,
+        matching: Literal["hungarian", "ordered"] = "hungarian",
+        readout: Literal["mlp", "heatmap"] = "mlp",
+        fine_channels: int = 0,
+        heatmap_dim: int = 64,
+        position: str = "sine",
+        size: tuple[int, int] = (50, 50),
+    ):
+        super().__init__()
+        if matching not in ("hungarian", "ordered") or readout not in ("mlp", "heatmap"):
+            raise ValueError(f'unknown matching "{matching}" or readout "{readout}"')
+        if matching == "ordered" and num_queries != num_joints:
+            raise ValueError(f"ordered matching needs one query a joint: {num_joints} joints, {num_queries} queries")
+        self.config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        self.num_joints = num_joints
+        self.matching = matching
+        self.input_proj = nn.Conv2d(in_channels, d_model, 1)
+        self.position = build_position(position, d_model, tuple(size))
+        self.transformer = Transformer(
+            d_model, num_heads, num_encoder_layers, num_decoder_layers, dim_feedforward, dropout
+        )
+        self.query_embed = nn.Embedding(num_queries, d_model)
+        self.class_embed = nn.Linear(d_model, num_joints + 1)
+        self.kpt_embed = MLP(d_model, d_model, 2, 3)
+        self.sigma_embed = nn.Linear(d_model, 2)
+        nn.init.constant_(self.sigma_embed.bias, -2.0)
+        self.heatmap = HeatmapReference(d_model, fine_channels, heatmap_dim) if readout == "heatmap" else None
+        if self.heatmap is not None:
+            nn.init.zeros_(self.kpt_embed.layers[-1].weight)
+            nn.init.zeros_(self.kpt_embed.layers[-1].bias)
+
+    def forward(self, features: Tensor, fine: Tensor | None = None) -> dict:
+        """Crop features [N, C, h, w] (and a finer map [N, C', h', w']) -> one prediction per query.
+
+        Returns `pred_kpt_logits` [N, Qk, K+1], `pred_keypoints` [N, Qk, 2] in 0..1 of the crop, `pred_kpt_sigma` [N,
+        Qk, 2]:
+        the standard deviation of each coordinate in the same unit, `pred_heatmaps` [N, Qk, h', w'] logits (with a
+        heat-map
+        readout), and `aux_outputs`: the same of every earlier decoder layer.
+        """
+        x = self.input_proj(features)
+        mask = torch.zeros(x.shape[0], *x.shape[2:], dtype=torch.bool, device=x.device)
+        hs, memory = self.transformer(tokens(x), tokens(self.position(mask)).to(x.dtype), self.query_embed.weight)
+        logits, offsets = self.class_embed(hs), self.kpt_embed(hs)
+        sigma = self.sigma_embed(hs).clamp(-6.0, 1.0).exp()
+        layers: list[dict] = [{"pred_kpt_logits": a, "pred_kpt_sigma": b} for a, b in zip(logits, sigma, strict=True)]
+        if self.heatmap is None:
+            keypoints = offsets.sigmoid()
+        else:
+            heatmaps, reference = self.heatmap(hs, memory.transpose(1, 2).unflatten(2, x.shape[2:]), fine)
+            keypoints = (inverse_sigmoid(reference) + offsets).sigmoid()
+            for layer, heat in zip(layers, heatmaps, strict=True):
+                layer["pred_heatmaps"] = heat
+        for layer, points in zip(layers, keypoints, strict=True):
+            layer["pred_keypoints"] = points
+        return layers[-1] | {"aux_outputs": layers[:-1]}
+
+    def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:
+        """Predictions -> keypoints [N, K, 2], scores [N, K], sigma [N, K, 2]: one query for each joint.
+
+        "hungarian": the assignment that maximises the sum of probabilities, with "no joint" left out of the softmax
+        (PRTR's
+        default). "ordered": query j; its score is the probability that joint j is there at all.
+        """
+        logits = out["pred_kpt_logits"]
+        if self.matching == "ordered":
+            scores = logits.softmax(-1).diagonal(dim1=1, dim2=2)
+            return out["pred_keypoints"], scores, out["pred_kpt_sigma"]
+        query, scores = assign_queries(logits)
+        pick = query[..., None].expand(-1, -1, 2)
+        return out["pred_keypoints"].gather(1, pick), scores, out["pred_kpt_sigma"].gather(1, pick)
+
+
+class KeypointEstimator(nn.Module):
+    """Two-stage PRTR: a backbone of its own over image crops, then the keypoint transformer.
+
+    backbone: keyword arguments of `Backbone`; input_levels: those of its levels that enter the transformer, resized to
+    the first;
+    fine_level: the level that a heat-map readout looks at, None to do without.
+    transformer: keyword arguments of `KeypointTransformer`, less the channel counts.
+    crop_size: (height, width) in pixels that it was trained at.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        transformer: dict,
+        crop_size: tuple[int, int] = (256, 192),
+        input_levels: Sequence[int] = (-1,),
+        fine_level: int | None = None,
+    ):
+        super().__init__()
+        self.config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        self.crop_size = tuple(crop_size)
+        self.input_levels = list(input_levels)
+        self.fine_level = fine_level
+        self.backbone = Backbone(**backbone)
+        channels = sum(self.backbone.channels[i] for i in self.input_levels)
+        fine_channels = 0 if fine_level is None else self.backbone.channels[fine_level]
+        self.transformer = KeypointTransformer(channels, fine_channels=fine_channels, **transformer)
+
+    def forward(self, crops: Tensor) -> dict:
+        """crops [N, 3, h, w], RGB in 0..1 -> the outputs of `KeypointTransformer`."""
+        maps = self.backbone(crops)
+        chosen = [maps[i] for i in self.input_levels]
+        features = torch.cat([resize_to(m, chosen[0].shape[-2:]) for m in chosen], dim=1)
+        return self.transformer(features, None if self.fine_level is None else maps[self.fine_level])
+
+    def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:
+        """See `KeypointTransformer.read_joints`."""
+        return self.transformer.read_joints(out)

@@ -1,0 +1,151 @@
+"""PRTR in both forms: a person detector, a crop for each person, a keypoint transformer (Li et al., CVPR 2021)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from cascadepose.models.crop import Alignment, crop_regions, crop_resample, to_image
+from cascadepose.models.detector import PersonDetector
+from cascadepose.models.image_batch import ImageBatch
+from cascadepose.models.keypoints import KeypointEstimator, KeypointTransformer
+
+
+class PRTR(nn.Module):
+    """Images in, people with joints out; one differentiable function.
+
+    detector: keyword arguments of `PersonDetector`; detector_side: images are scaled to this longer side before
+    detection
+        (None: as they are).
+    keypoints: for crop "image" (two-stage PRTR) keyword arguments of `KeypointEstimator`, which sees pixels of the
+    full-size image;
+        for crop "features" (end-to-end PRTR) those of `KeypointTransformer`, less `in_channels`, which sees the
+        detector's maps.
+    crop_levels: which of the detector's maps are cropped ("features"); crop_size: (height, width) of a crop in samples;
+    for
+        "image" the estimator's own.
+    aspect: width / height of a crop in pixels ("image"), None keeps the box. enlarge: the crop is this much larger than
+    the box.
+    threshold, max_people: which queries reach the keypoint stage: the best `max_people` an image, if their score
+    passes.
+    """
+
+    def __init__(
+        self,
+        detector: dict,
+        keypoints: dict,
+        crop: Literal["image", "features"] = "image",
+        detector_side: int | None = None,
+        crop_levels: Sequence[int] = (-1,),
+        crop_size: tuple[int, int] | None = None,
+        enlarge: float = 1.25,
+        aspect: float | None = 0.75,
+        alignment: Alignment = "centers",
+        clamp_to_image: bool = True,
+        clamp_keypoints: bool = False,
+        threshold: float = 0.5,
+        max_people: int = 20,
+    ):
+        super().__init__()
+        if crop not in ("image", "features"):
+            raise ValueError(f'unknown crop "{crop}": use "image" or "features"')
+        self.config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        self.detector = PersonDetector(**detector)
+        self.crop, self.detector_side = crop, detector_side
+        self.crop_levels = list(crop_levels)
+        self.enlarge, self.aspect, self.alignment = enlarge, aspect, alignment
+        self.clamp_to_image, self.clamp_keypoints = clamp_to_image, clamp_keypoints
+        self.threshold, self.max_people = threshold, max_people
+        self.keypoints: KeypointEstimator | KeypointTransformer
+        if crop == "image":
+            self.keypoints = KeypointEstimator(**keypoints)
+            self.crop_size = tuple(crop_size or self.keypoints.crop_size)
+        else:
+            channels = sum(self.detector.backbone.channels[i] for i in self.crop_levels)
+            self.keypoints = KeypointTransformer(channels, **keypoints)
+            self.crop_size = tuple(crop_size or (10, 10))
+
+    def forward(
+        self,
+        batch: ImageBatch,
+        boxes: Tensor | None = None,
+        batch_index: Tensor | None = None,
+        threshold: float | None = None,
+        detections: dict | None = None,
+    ) -> dict:
+        """Images -> people and their joints.
+
+        boxes [N, 4] cxcywh relative to the un-padded images, with batch_index [N]: people to look at instead of the
+        detector's
+        (the detector then runs only where its maps are cropped). threshold: instead of the model's own. detections:
+        what `detect`
+        has already answered for this batch.
+
+        Returns the detector's outputs, and for N people `people_batch_index` [N], `people_boxes` [N, 4],
+        `people_scores` [N],
+        `pred_keypoints` [N, Qk, 2] relative to the un-padded image, `pred_kpt_sigma` [N, Qk, 2] in the same unit,
+        `pred_kpt_logits` [N, Qk, K+1], and `crop_outputs`: the keypoint stage's own answer, relative to the crops in
+        `crop_regions` [N, 4]. In training mode the best `max_people` queries of every image go on, whatever their
+        score.
+        """
+        out = detections or {}
+        if not out and (boxes is None or self.crop == "features"):
+            out = self.detect(batch)
+        if boxes is None:
+            boxes, scores, batch_index = self.select_people(out, threshold)
+        else:
+            scores = boxes.new_ones(len(boxes))
+        crops, regions = self.crop_people(batch, boxes, batch_index, out)
+        joints = self.keypoints(crops)
+        points = to_image(joints["pred_keypoints"], regions)
+        return out | {
+            "people_batch_index": batch_index,
+            "people_boxes": boxes,
+            "people_scores": scores,
+            "pred_keypoints": points.clamp(0, 1) if self.clamp_keypoints else points,
+            "pred_kpt_sigma": joints["pred_kpt_sigma"] * regions[:, None, 2:],
+            "pred_kpt_logits": joints["pred_kpt_logits"],
+            "crop_outputs": joints,
+            "crop_regions": regions,
+        }
+
+    def detect(self, batch: ImageBatch) -> dict:
+        """The detector's outputs on the images scaled to `detector_side`."""
+        return self.detector(batch if self.detector_side is None else batch.resized(self.detector_side))
+
+    def select_people(self, out: dict, threshold: float | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Detector outputs -> boxes [N, 4], scores [N], batch_index [N] of the queries that go on.
+
+        Never more than `max_people` an image; at inference only those over the threshold, at the price of one wait for
+        the device.
+        """
+        scores = out["pred_logits"].softmax(-1)[..., 0]
+        best, query = scores.topk(min(self.max_people, scores.shape[1]), dim=1)
+        boxes = out["pred_boxes"].gather(1, query[..., None].expand(-1, -1, 4))
+        batch_index = torch.arange(len(scores), device=scores.device)[:, None].expand_as(query)
+        if self.training:
+            return boxes.flatten(0, 1), best.flatten(), batch_index.flatten()
+        keep = best > (self.threshold if threshold is None else threshold)
+        return boxes[keep], best[keep], batch_index[keep]
+
+    def crop_people(
+        self, batch: ImageBatch, boxes: Tensor, batch_index: Tensor, out: dict | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """People -> crops [N, C, *crop_size] and the regions [N, 4] they cover, relative to the un-padded image."""
+        sizes = batch.size_tensor[batch_index]
+        regions = crop_regions(boxes, sizes, self.aspect if self.crop == "image" else None, self.enlarge)
+        if self.crop == "image":
+            maps, ratios, outside = [batch.images], [batch.valid_ratio], "zeros"
+        else:
+            maps = [out["features"][i] for i in self.crop_levels]
+            ratios = [out["feature_ratios"][i] for i in self.crop_levels]
+            outside = "border"
+        crops = crop_resample(
+            maps, regions, batch_index, self.crop_size, ratios, self.alignment, outside, self.clamp_to_image
+        )
+        return crops, regions
+
+    def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs -> keypoints [N, K, 2] and sigma [N, K, 2] relative to the un-padded image, scores [N, K]."""
+        return self.keypoints.read_joints(out)

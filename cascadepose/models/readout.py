@@ -1,0 +1,59 @@
+"""From queries to joints: which query is which joint, and where in the crop a query looks."""
+
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from cascadepose.models.transformer import MLP
+
+
+@torch.no_grad()
+def assign_queries(logits: Tensor, background: bool = False) -> tuple[Tensor, Tensor]:
+    """One query for each joint, by the assignment that maximises the sum of probabilities (PRTR, section 3.2).
+
+    logits: [N, Q, K+1], "no joint" last. background: keep "no joint" in the softmax (official PRTR leaves it out).
+
+    Returns query [N, K] (indices) and scores [N, K]. One copy to the host for the whole batch.
+    """
+    kept = logits if background else logits[..., :-1]
+    probability = kept.softmax(-1)[..., : logits.shape[-1] - 1].transpose(1, 2)
+    found = [linear_sum_assignment(cost, maximize=True)[1] for cost in probability.cpu().numpy()]
+    query = torch.tensor(found, dtype=torch.long).reshape(probability.shape[:2]).to(logits.device)
+    return query, probability.gather(2, query[..., None])[..., 0]
+
+
+class HeatmapReference(nn.Module):
+    """A place for each query by soft-argmax over its dot product with the pixels.
+
+    The pixels are the encoder's memory plus, where given, a finer backbone map, as in MaskFormer's mask head (Cheng et
+    al., NeurIPS
+    2021, section 3.3); the expectation is integral regression (Sun et al., ECCV 2018, section 2.1). It gives
+    coordinates that are
+    roughly right within minutes of training, which a query alone has to learn from nothing.
+    """
+
+    def __init__(self, d_model: int, fine_channels: int, dim: int):
+        super().__init__()
+        self.query = MLP(d_model, d_model, dim, 2)
+        self.coarse = nn.Conv2d(d_model, dim, 1)
+        self.fine = nn.Conv2d(fine_channels, dim, 1) if fine_channels else None
+        self.mix = nn.Sequential(nn.GroupNorm(8, dim), nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1))
+
+    def forward(self, hs: Tensor, memory: Tensor, fine: Tensor | None) -> tuple[Tensor, Tensor]:
+        """hs [L, N, Q, C], memory [N, C, h, w], fine [N, F, h', w'] -> logits [L, N, Q, h', w'], places [L, N, Q, 2]."""
+        pixels = self.coarse(memory)
+        if self.fine is not None:
+            pixels = self.fine(fine) + F.interpolate(pixels, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+        pixels = self.mix(pixels)
+        logits = torch.einsum("lnqc,nchw->lnqhw", self.query(hs), pixels) * pixels.shape[1] ** -0.5
+        return logits, soft_argmax(logits)
+
+
+def soft_argmax(logits: Tensor) -> Tensor:
+    """Expected place under softmax of logits [..., h, w] -> [..., 2] as x, y in 0..1, cell centres at (i + 0.5) / n."""
+    height, width = logits.shape[-2:]
+    heat = logits.flatten(-2).softmax(-1).unflatten(-1, (height, width))
+    x = (torch.arange(width, device=logits.device, dtype=heat.dtype) + 0.5) / width
+    y = (torch.arange(height, device=logits.device, dtype=heat.dtype) + 0.5) / height
+    return torch.stack([(heat.sum(-2) * x).sum(-1), (heat.sum(-1) * y).sum(-1)], dim=-1)

@@ -1,0 +1,134 @@
+"""Frames in, 2D poses in their pixels out: everything between uint8 pictures and PRTR's normalised answers."""
+
+from collections.abc import Sequence
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cascadepose.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from cascadepose.errors import InputError
+from cascadepose.models.image_batch import ImageBatch
+from cascadepose.models.prtr import PRTR
+from cascadepose.skeletons import COCO17
+from cascadepose.types import Poses2D
+
+
+class PosePredictor:
+    """Runs PRTR over batches of frames.
+
+    threshold: person score from which a query goes on to the keypoint stage; None takes the model's own.
+    flip_test: average with the answer for the mirrored frame (twice the work of the keypoint stage).
+    timings: seconds spent so far in "detect" and "keypoints".
+    """
+
+    def __init__(
+        self, prtr: PRTR, device: str | torch.device = "cpu", threshold: float | None = None, flip_test: bool = False
+    ):
+        self.prtr = prtr.to(device).eval()
+        self.device = torch.device(device)
+        self.threshold = prtr.threshold if threshold is None else threshold
+        self.flip_test = flip_test
+        self.timings = {"detect": 0.0, "keypoints": 0.0}
+
+    @torch.inference_mode()
+    def predict(self, frames: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray] | None = None) -> list[Poses2D]:
+        """uint8 RGB frames [H, W, 3] of any sizes -> the people in each, in its pixels.
+
+        boxes_xyxy: [P, 4] for each frame, people to look at instead of the detector's; their box scores are 1.
+
+        Raises InputError for a frame that is not uint8 [H, W, 3].
+        """
+        if not frames:
+            return []
+        batch = ImageBatch.from_list([_as_tensor(frame, number) for number, frame in enumerate(frames)])
+        batch = ImageBatch(batch.images.to(self.device).float().div_(255), batch.sizes)
+        started = perf_counter()
+        detections: dict = {}
+        if boxes_xyxy is None or self.prtr.crop == "features":
+            detections = self.prtr.detect(batch)
+        if boxes_xyxy is None:
+            boxes, box_scores, index = self.prtr.select_people(detections, self.threshold)
+        else:
+            boxes, index = self._given_boxes(boxes_xyxy, batch)
+            box_scores = boxes.new_ones(len(boxes))
+        self._synchronize()
+        detected = perf_counter()
+        keypoints, scores, sigma = self._joints(batch, boxes, index, detections)
+        poses = _per_frame(batch, boxes, box_scores, index, keypoints, scores, sigma)
+        self.timings["detect"] += detected - started
+        self.timings["keypoints"] += perf_counter() - detected
+        return poses
+
+    def _joints(
+        self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        out = self.prtr(batch, boxes, index, detections=detections)
+        keypoints, scores, sigma = self.prtr.read_joints(out)
+        if not self.flip_test or len(boxes) == 0:
+            return keypoints, scores, sigma
+        mirrored = ImageBatch.from_list(
+            [image[..., :w].flip(-1)[:, :h] for image, (h, w) in zip(batch.images, batch.sizes, strict=True)]
+        )
+        mirrored_boxes = torch.cat([1 - boxes[:, :1], boxes[:, 1:]], dim=1)
+        out = self.prtr(mirrored, mirrored_boxes, index)
+        swap = list(COCO17.flip_index)
+        other, other_scores, other_sigma = (x[:, swap] for x in self.prtr.read_joints(out))
+        other = torch.stack([1 - other[..., 0], other[..., 1]], dim=-1)
+        return (keypoints + other) / 2, (scores + other_scores) / 2, (sigma + other_sigma) / 2
+
+    def _given_boxes(self, boxes_xyxy: Sequence[np.ndarray], batch: ImageBatch) -> tuple[Tensor, Tensor]:
+        counts = torch.tensor([len(boxes) for boxes in boxes_xyxy])
+        index = torch.arange(len(batch)).repeat_interleave(counts).to(self.device)
+        joined = np.concatenate([np.asarray(boxes, np.float32).reshape(-1, 4) for boxes in boxes_xyxy])
+        boxes = torch.from_numpy(joined).to(self.device)
+        width_height = batch.size_tensor.flip(-1)[index].repeat(1, 2)
+        return xyxy_to_cxcywh(boxes / width_height), index
+
+    def _synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def _as_tensor(frame: np.ndarray, number: int) -> Tensor:
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        shape = getattr(frame, "shape", type(frame).__name__)
+        raise InputError(f"frame {number} of the batch is {shape}: give uint8 RGB arrays [H, W, 3]")
+    return torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)
+
+
+def _per_frame(
+    batch: ImageBatch,
+    boxes: Tensor,
+    box_scores: Tensor,
+    index: Tensor,
+    keypoints: Tensor,
+    scores: Tensor,
+    sigma: Tensor,
+) -> list[Poses2D]:
+    """Normalised answers of all people -> one record a frame, in pixels; one copy to the host."""
+    width_height = batch.size_tensor.flip(-1)[index].to(boxes.dtype)
+    joints = keypoints.shape[1]
+    rows = torch.cat(
+        [
+            cxcywh_to_xyxy(boxes) * width_height.repeat(1, 2),
+            box_scores[:, None],
+            (keypoints * width_height[:, None]).flatten(1),
+            scores,
+            (sigma * width_height[:, None]).flatten(1),
+        ],
+        dim=1,
+    )
+    rows, index = rows.cpu().numpy(), index.cpu().numpy()
+    box, score, points, point_scores, spread = np.split(rows, np.cumsum([4, 1, 2 * joints, joints]), axis=1)
+    return [
+        Poses2D(
+            keypoints=points[index == number].reshape(-1, joints, 2),
+            scores=point_scores[index == number],
+            sigma=spread[index == number].reshape(-1, joints, 2),
+            boxes_xyxy=box[index == number],
+            box_scores=score[index == number, 0],
+        )
+        for number in range(len(batch))
+    ]

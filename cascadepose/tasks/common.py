@@ -1,0 +1,62 @@
+"""What the tasks share: starting weights, parameter groups, saving."""
+
+from pathlib import Path
+
+from torch import nn
+
+from cascadepose.errors import InputError
+from cascadepose.models.backbone import Backbone
+
+
+def load_backbone(backbone: Backbone, weights: str | None, freeze_stages: int) -> None:
+    """Start a backbone from a safetensors file of a timm network and freeze its leading stages.
+
+    Tensors of layers that `features_only` cuts off (the classifier and what leads to it) are passed over; any other
+    misfit, or a
+    missing file, raises InputError.
+    """
+    if weights is not None:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            tensors = load_file(weights)
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"{weights}: cannot be read as safetensors ({error}); check task.backbone_weights"
+            ) from None
+        own = backbone.body.state_dict()
+        fitting = {name: tensor for name, tensor in tensors.items() if name in own}
+        wrong = [name for name, tensor in fitting.items() if tensor.shape != own[name].shape]
+        missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
+        if wrong or missing:
+            raise InputError(
+                f"{weights}: does not fit the backbone ({len(wrong)} shapes differ, {len(missing)} tensors missing)"
+            )
+        backbone.body.load_state_dict(fitting, strict=False)
+    backbone.freeze(freeze_stages)
+
+
+def grouped_parameters(model: nn.Module, lr: float, weight_decay: float, backbone_lr: float) -> list[dict]:
+    """AdamW groups: backbone or not, decayed (matrices and kernels) or not (biases, norms and embeddings)."""
+    embeddings = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decayed = parameter.dim() > 1 and id(parameter) not in embeddings
+            groups.setdefault(("backbone" in name.split("."), decayed), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": lr * (backbone_lr if backbone else 1.0),
+            "weight_decay": weight_decay if decayed else 0.0,
+        }
+        for (backbone, decayed), parameters in groups.items()
+    ]
+
+
+def save(model: nn.Module, path: Path, kind: str, info: dict) -> None:
+    """Weights as a file that `cascadepose.load_model` reads."""
+    from cascadepose.hub import save_model
+
+    save_model(model, path, kind, info)

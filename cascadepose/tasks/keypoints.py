@@ -1,0 +1,147 @@
+"""The keypoint stage of two-stage PRTR on annotated crops."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset, default_collate
+
+from cascadepose.data.coco import CocoSource
+from cascadepose.data.crops import PersonCrops
+from cascadepose.errors import InputError
+from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets
+from cascadepose.models.keypoints import KeypointEstimator
+from cascadepose.tasks.common import grouped_parameters, load_backbone, save
+
+
+@dataclass
+class KeypointTaskConfig:
+    """What the keypoint stage is and what it learns from."""
+
+    sources: list[CocoSource] = field(default_factory=list)
+    """Annotation files to train on."""
+    validation: CocoSource | None = None
+    """Annotation file whose AP with ground-truth boxes chooses the weights."""
+    validation_people: int | None = None
+    """Only so many people are validated, evenly spread; null takes all."""
+    model: dict = field(default_factory=dict)
+    """Keyword arguments of `KeypointEstimator`."""
+    backbone_weights: str | None = None
+    """A safetensors file of the backbone alone, to start from."""
+    initial_weights: str | None = None
+    """A weights file of the whole stage, to start from."""
+    backbone_lr: float = 0.3
+    """Rate of the backbone relative to the rest."""
+    freeze_stages: int = 0
+    """Leading stages of the backbone that keep their weights."""
+    cache_images: bool = True
+    """Decode every image once and keep it in memory."""
+    color: float = 0.8
+    """Strength of colour changes and hidden patches."""
+    rotation: float = 25.0
+    """Standard deviation of the rotation in degrees."""
+    scaling: float = 0.3
+    """Largest relative change of the crop's size."""
+    half_body: float = 0.2
+    """How often only the upper or lower body is cropped."""
+    l1_weight: float = 5.0
+    """Weight of the coordinates' L1."""
+    likelihood_weight: float = 0.2
+    """Weight of the likelihood of the stated uncertainty."""
+    heatmap_weight: float = 0.5
+    """Weight of the heat maps' cross-entropy."""
+    no_joint_weight: float = 0.5
+    """Weight of "no joint" in the class loss."""
+
+
+class KeypointTask:
+    """See `cascadepose.training.task.Task`."""
+
+    name, metric, mode, kind = "keypoints", "AP", "max", "keypoint_estimator"
+
+    def __init__(self, config: KeypointTaskConfig):
+        if not config.sources:
+            raise InputError("task.sources is empty: name at least one annotation file to train on")
+        self.config = config
+        self.model = KeypointEstimator(**config.model)
+        load_backbone(self.model.backbone, config.backbone_weights, config.freeze_stages)
+        if config.initial_weights is not None:
+            from cascadepose.hub import load_model
+
+            self.model.load_state_dict(load_model(config.initial_weights).state_dict())
+        self.criterion = KeypointCriterion(
+            self.model.transformer.num_joints,
+            self.model.transformer.matching,
+            l1_weight=config.l1_weight,
+            likelihood_weight=config.likelihood_weight,
+            heatmap_weight=config.heatmap_weight,
+            no_joint_weight=config.no_joint_weight,
+        )
+        self.train_set = PersonCrops(
+            config.sources,
+            self.model.crop_size,
+            cache=config.cache_images,
+            color=config.color,
+            rotation=config.rotation,
+            scaling=config.scaling,
+            half_body=config.half_body,
+        )
+        self.sample_weights = self.train_set.sample_weights
+        self.epoch_length: int | None = None
+        self.validation_set: PersonCrops | None = None
+
+    def collate(self, samples: list) -> dict[str, Tensor]:
+        """Stacked samples."""
+        return default_collate(samples)
+
+    def losses(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Set loss of a batch of crops."""
+        out = model(batch["image"].float().div_(255))
+        self.criterion.to(batch["image"].device)
+        return self.criterion(out, KeypointTargets(batch["keypoints"], batch["visible"], batch["labelled"]))
+
+    def parameter_groups(self, lr: float, weight_decay: float) -> list[dict]:
+        """Backbone at its own rate; no decay for biases, norms and embeddings."""
+        return grouped_parameters(self.model, lr, weight_decay, self.config.backbone_lr)
+
+    def new_epoch(self, epoch: int) -> None:
+        """Nothing changes from epoch to epoch."""
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """COCO keypoint AP with ground-truth boxes, without flip test."""
+        if self.config.validation is None:
+            return {}
+        from cascadepose.evaluation.coco import evaluate_keypoints
+
+        data = self.validation_set = self.validation_set or PersonCrops(
+            [self.config.validation], self.model.crop_size, cache=False
+        )
+        count = min(self.config.validation_people or len(data), len(data))
+        chosen = torch.linspace(0, len(data) - 1, count).round().long().tolist()
+        results, device = [], next(model.parameters()).device
+        position = 0
+        for batch in DataLoader(Subset(data, chosen), batch_size=32, collate_fn=self.collate):
+            points, scores, _ = model.read_joints(model(batch["image"].to(device).float().div_(255)))
+            for keypoints, score in zip(points.cpu(), scores.cpu(), strict=True):
+                record, person = data.people[chosen[position]]
+                center, size = data.region(record.boxes_xyxy[person])
+                pixels = torch.from_numpy(center) + (keypoints - 0.5) * torch.from_numpy(size)
+                flat = torch.cat([pixels, score[:, None]], dim=1).flatten().tolist()
+                results.append(
+                    {"image_id": record.image_id, "category_id": 1, "keypoints": flat, "score": score.mean().item()}
+                )
+                position += 1
+        found = evaluate_keypoints(self.config.validation.annotations, results)
+        return {key: found[key] for key in ("AP", "AP50", "AP75", "AR")}
+
+    def save(self, model: nn.Module, path: Path, info: dict) -> None:
+        """A weights file that `cascadepose.load_model` reads."""
+        save(model, path, self.kind, info)
+
+
+def build_task(config: KeypointTaskConfig) -> KeypointTask:
+    """The task that a configuration describes."""
+    return KeypointTask(config)
