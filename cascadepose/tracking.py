@@ -12,10 +12,18 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from cascadepose import boxes
+from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.smoothing import fill_gaps
 from cascadepose.types import Poses2D, Track
 
 _NO_PERSON = -1
+_COLUMNS = (
+    "keypoints",
+    "sigma",
+    "boxes_xyxy",
+    "scores",
+    "box_scores",
+)  # of a packed sighting; the first three can be filled
 _FAR = 1e6
 _MOMENTUM = 0.5  # share of the old velocity that each new sighting leaves
 _COASTING = 0.4  # s; an unseen person's assumed motion dies away with this time constant
@@ -187,55 +195,61 @@ class Tracker:
 
 
 class TrackBuilder:
-    """Collects the sightings of a video and makes tracks of them."""
+    """Collects the sightings of a video, one packed array a frame, and makes tracks of them."""
 
     def __init__(self) -> None:
-        self._sightings: dict[int, list[tuple[int, Poses2D]]] = {}
+        self._frames: list[np.ndarray] = []
+        self._keys: list[np.ndarray] = []
+        self._rows: list[np.ndarray] = []
+        self._skeleton = COCO17
 
     def add(self, frame_index: int, poses: Poses2D, keys: np.ndarray) -> None:
         """The poses of one frame with the keys that Tracker.update gave them."""
-        for index, key in enumerate(keys):
-            if key != _NO_PERSON:
-                self._sightings.setdefault(int(key), []).append((frame_index, poses[index]))
+        kept = np.flatnonzero(keys != _NO_PERSON)
+        if len(kept):
+            columns = (getattr(poses, name)[kept].reshape(len(kept), -1) for name in _COLUMNS)
+            self._rows.append(np.concatenate(list(columns), axis=1))
+            self._keys.append(keys[kept])
+            self._frames.append(np.full(len(kept), frame_index))
+            self._skeleton = poses.skeleton
 
     def left_out(self, ids: dict[int, int]) -> int:
         """How many sightings belong to nobody in `ids` (key -> id)."""
-        return sum(len(seen) for key, seen in self._sightings.items() if key not in ids)
+        return sum(int(key) not in ids for keys in self._keys for key in keys)
 
     def tracks(self, ids: dict[int, int], timestamps: np.ndarray) -> list[Track]:
         """The tracks of everybody in `ids` (key -> id), by id; timestamps [F] s of all frames of the video."""
-        order = sorted((number, key) for key, number in ids.items() if key in self._sightings)
-        return [_track(number, self._sightings[key], np.asarray(timestamps)) for number, key in order]
+        if not self._rows:
+            return []
+        frames, keys, rows = (np.concatenate(parts) for parts in (self._frames, self._keys, self._rows))
+        timestamps = np.asarray(timestamps, np.float64)
+        seen = sorted((number, keys == key) for key, number in ids.items() if (keys == key).any())
+        return [_track(number, frames[mine], rows[mine], timestamps, self._skeleton) for number, mine in seen]
 
 
-def _track(track_id: int, sightings: list[tuple[int, Poses2D]], timestamps: np.ndarray) -> Track:
+def _track(track_id: int, seen: np.ndarray, rows: np.ndarray, timestamps: np.ndarray, skeleton: Skeleton) -> Track:
     """Every frame from the first to the last sighting; what lies between sightings is interpolated in time."""
-    seen = np.array([frame for frame, _ in sightings])
     frame_index = np.arange(seen[0], seen[-1] + 1)
-    rows = seen - seen[0]
     observed = np.zeros(len(frame_index), bool)
-    observed[rows] = True
-
-    def spread(name: str) -> np.ndarray:
-        values = np.concatenate([getattr(pose, name) for _, pose in sightings])
-        full = np.zeros((len(frame_index), *values.shape[1:]), np.float32)
-        full[rows] = values
-        return full
-
-    def filled(name: str) -> np.ndarray:
-        return fill_gaps(spread(name), observed, timestamps[frame_index])
-
+    observed[seen - seen[0]] = True
+    full = np.zeros((len(frame_index), rows.shape[1]), np.float32)
+    full[observed] = rows
+    times = timestamps[frame_index]
+    count = skeleton.num_joints
+    keypoints, sigma, boxes_xyxy = np.split(
+        fill_gaps(full[:, : 4 * count + 4], observed, times), [2 * count, 4 * count], 1
+    )
     return Track(
         track_id,
         frame_index,
-        timestamps[frame_index],
-        boxes_xyxy=filled("boxes_xyxy"),
-        box_scores=spread("box_scores"),
-        keypoints=filled("keypoints"),
-        scores=spread("scores"),
-        sigma=filled("sigma"),
+        times,
+        boxes_xyxy=boxes_xyxy,
+        box_scores=full[:, -1],
+        keypoints=keypoints.reshape(-1, count, 2),
+        scores=full[:, 4 * count + 4 : -1],
+        sigma=sigma.reshape(-1, count, 2),
         observed=observed,
-        skeleton=sightings[0][1].skeleton,
+        skeleton=skeleton,
     )
 
 
