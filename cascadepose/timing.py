@@ -1,11 +1,11 @@
-"""Where the time goes: seconds per stage, and the table that says so."""
+"""Where the time goes: seconds per stage, the table that says so, and the bar that shows how much is left."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
@@ -56,3 +56,15 @@ class StageClock:
         lines += [f"{name:<10}{1000 * seconds / frames:>10.1f}{seconds / total:>8.0%}" for name, seconds in rows]
         rate = f"{num_frames} frame{'s' if num_frames != 1 else ''} in {total:.1f} s, {num_frames / total:.1f} a second"
         return "\n".join([*lines, rate])
+
+
+@contextmanager
+def progress_bar(title: str, total: int | None, show: bool = True) -> Iterator[Callable[[int], Any]]:
+    """A bar on stderr with rate and time left; the context gives the function to tell how many more frames are done."""
+    if not show:
+        yield lambda count: None
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc=title, unit=" frames", dynamic_ncols=True) as bar:
+        yield bar.update

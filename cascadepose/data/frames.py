@@ -35,6 +35,7 @@ class FrameSource(ABC):
     fps: float | None = None
     num_frames: int | None = None
     is_image: bool = False
+    loose: bool = False
     live: bool = False
 
     @abstractmethod

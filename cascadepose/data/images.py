@@ -111,6 +111,8 @@ class ImageSource(FrameSource):
 class FolderSource(FrameSource):
     """The images of a folder in natural order (frame_2 before frame_10), as a video at `fps` (default 30)."""
 
+    loose = True
+
     def __init__(self, folder: str | Path, fps: float | None = None) -> None:
         self.name, self.fps = str(folder), fps or DEFAULT_FPS
         entries = [

@@ -1,0 +1,258 @@
+"""From frames to people in 3D: the only file that knows every stage.
+
+    pose = load()
+    result = pose("video.mp4")      # decode -> detect -> keypoints -> track -> lift
+    result.save("out")
+
+`Pipeline.poses` yields the 2D poses frame by frame as they are found; the tracker takes them one by one. Only lifting
+looks at whole tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from cascadepose import __version__
+from cascadepose.data.frames import DEFAULT_FPS, Frame, FrameSource, open_source
+from cascadepose.errors import InputError
+from cascadepose.skeletons import SKELETONS
+from cascadepose.timing import StageClock, progress_bar
+from cascadepose.tracking import TrackBuilder, Tracker
+from cascadepose.types import Poses2D, Poses3D, Track, VideoResult
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PRTR_WEIGHTS, LIFTER_WEIGHTS = "prtr-mobilenetv2-small", "dstformer-small"
+INTERRUPTED = "interrupted"  # how VideoResult.incomplete begins after Ctrl-C
+_CARRY_ON = 0.6  # share of the threshold at which a person who is known is still believed
+
+
+class Predictor(Protocol):
+    """What the pipeline needs of a 2D stage; PosePredictor is one."""
+
+    timings: dict[str, float]
+
+    def predict(self, frames: list[np.ndarray]) -> list[Poses2D]: ...
+
+
+class Pipeline:
+    """Image, video, folder or camera -> VideoResult.
+
+    predictor     finds 2D poses; with a threshold of its own below `threshold`, weak sightings can carry on a track
+    lifter        makes 3D of tracks; None for 2D only
+    threshold     box score at which a person is believed
+    batch_size    frames a batch
+    flip_test     average the lifter's answer with that for the mirrored person
+    max_gap, max_absence  seconds, see Tracker
+    weights       facts about the weights, passed on to the result
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        lifter: nn.Module | None = None,
+        threshold: float = 0.5,
+        batch_size: int = 8,
+        flip_test: bool = True,
+        max_gap: float = 0.5,
+        max_absence: float = 2.0,
+        weights: dict[str, Any] | None = None,
+    ) -> None:
+        self.predictor, self.lifter = predictor, lifter
+        self.threshold, self.batch_size, self.flip_test = threshold, batch_size, flip_test
+        self.max_gap, self.max_absence = max_gap, max_absence
+        self.weights = weights or {}
+
+    def __call__(
+        self,
+        source: Any,
+        fps: float | None = None,
+        max_frames: int | None = None,
+        record: str | Path | None = None,
+        progress: bool | Callable[[int], Any] = True,
+        clock: StageClock | None = None,
+    ) -> VideoResult:
+        """Find everybody in a source (see data.frames.open_source) and lift them to 3D.
+
+        fps         rate of a folder of images or of arrays max_frames  stop after so many record      write the
+        frames to this .mp4 while they come: a camera cannot be read again for an overlay progress    a bar with rate
+        and time left, or a function called with the number of frames each time some are done clock       counts the
+        time of each stage
+
+        Where the source breaks off, or Ctrl-C is pressed, what was found until then is tracked, lifted and returned,
+        and `incomplete` says why. Raises InputError where there is not one good frame.
+        """
+        clock = clock or StageClock()
+        with clock.stage("decode"):
+            frames = open_source(source, fps)
+        tracker = Tracker(self.max_gap, self.max_absence, _min_hits(frames), self.threshold)
+        builder, times, incomplete = TrackBuilder(), [], ""
+        total = min((count for count in (frames.num_frames, max_frames) if count is not None), default=None)
+        bar = (
+            nullcontext(progress)
+            if callable(progress)
+            else progress_bar("poses", total, progress and not frames.is_image)
+        )
+        with bar as advance, _recorder(record, frames) as recorder:
+            try:
+                for frame, poses in self.poses(islice(frames, max_frames), clock, 1 if frames.live else None):
+                    with clock.stage("track"):
+                        builder.add(frame.index, poses, tracker.update(frame.timestamp, poses))
+                    times.append(frame.timestamp)
+                    if recorder is not None:
+                        with clock.stage("write"):
+                            recorder.write(frame.image, frame.timestamp)
+                    advance(1)
+            except InputError as error:
+                if not times:
+                    raise
+                incomplete = str(error)
+            except KeyboardInterrupt:
+                if not times:
+                    raise
+                incomplete = f"{INTERRUPTED} after {len(times)} frame{'s'[: len(times) > 1]}"
+        tracker.finish()
+        tracks = self.lift(builder.tracks(tracker.ids, np.array(times)), frames.size, clock)
+        return VideoResult(
+            tracks=tracks,
+            frame_size=frames.size,
+            fps=frames.fps,
+            timestamps=times,
+            source=str(record) if record and frames.live else frames.name,
+            weights=self.weights,
+            version=__version__,
+            incomplete=incomplete,
+            notes=_notes(builder.left_out(tracker.ids), tracker.min_hits),
+            stage_seconds=dict(clock.seconds),
+        )
+
+    def poses(
+        self, frames: Iterable[Frame], clock: StageClock | None = None, batch_size: int | None = None
+    ) -> Iterator[tuple[Frame, Poses2D]]:
+        """Each frame with the people in it, in order, one batch in memory at a time.
+
+        Where the source raises InputError, the frames read before are finished first.
+        """
+        clock = clock or StageClock()
+        for batch in _batches(clock.waiting("decode", frames), batch_size or self.batch_size):
+            before = dict(self.predictor.timings)
+            poses = self.predictor.predict([frame.image for frame in batch])
+            for stage, seconds in self.predictor.timings.items():
+                clock.add(stage, seconds - before.get(stage, 0.0))
+            yield from zip(batch, poses, strict=True)
+
+    def lift(self, tracks: list[Track], frame_size: tuple[int, int], clock: StageClock | None = None) -> list[Track]:
+        """The tracks with 3D joints; the windows of all people share batches."""
+        if self.lifter is None or not tracks:
+            return tracks
+        from cascadepose.models.lifters.window import Sequence2D, lift_sequences
+
+        with (clock or StageClock()).stage("lift"):
+            clips = [Sequence2D(t.keypoints, t.scores, frame_size, t.timestamp, t.observed) for t in tracks]
+            joints = lift_sequences(self.lifter, clips, flip_test=self.flip_test)
+        target = SKELETONS[self.lifter.skeleton]
+        _, _, measured = tracks[0].skeleton.convert(tracks[0].keypoints[:1], to=target)
+        return [
+            replace(track, poses3d=Poses3D(points, "root-relative", measured, target))
+            for track, points in zip(tracks, joints, strict=True)
+        ]
+
+
+def load(
+    weights: str | Path = PRTR_WEIGHTS,
+    lifter: str | Path | None = LIFTER_WEIGHTS,
+    device: str | None = None,
+    threshold: float | None = None,
+    batch_size: int = 8,
+    flip_test: bool = True,
+    **settings: Any,
+) -> Pipeline:
+    """A pipeline with trained weights.
+
+    weights    of the 2D stage: packaged name, path or hub address
+    lifter     of the 3D stage, the same; None for 2D only
+    device     such as "cpu" or "cuda:1"; None takes a GPU where there is one
+    threshold  box score at which a person is believed; None takes the model's own
+    batch_size, flip_test, settings: see Pipeline
+
+    Raises InputError for unknown names, weights of another kind, and devices that are not there.
+    """
+    from cascadepose.hub import load_model, weights_info
+    from cascadepose.predictor import PosePredictor
+
+    device = _device(device)
+    prtr = load_model(weights, device=device, kind="prtr")
+    threshold = prtr.threshold if threshold is None else threshold
+    if not 0 < threshold < 1:
+        raise InputError(f"threshold {threshold} is no score; give a number between 0 and 1, such as 0.5")
+    facts = {"keypoints": _facts(weights_info(weights)) | {"threshold": threshold}}
+    model = None
+    if lifter is not None:
+        model = load_model(lifter, device=device)
+        if not hasattr(model, "input_skeleton"):
+            raise InputError(f"{lifter}: holds no lifter; use {LIFTER_WEIGHTS}, or None for 2D only")
+        facts["lifter"] = _facts(weights_info(lifter)) | {"flip_test": flip_test}
+    predictor = PosePredictor(prtr, device=device, threshold=_CARRY_ON * threshold)
+    return Pipeline(predictor, model, threshold, batch_size, flip_test, weights=facts, **settings)
+
+
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    batch: list[Frame] = []
+    problem = None
+    try:
+        for frame in frames:
+            batch.append(frame)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except InputError as error:
+        problem = error
+    if batch:
+        yield batch
+    if problem is not None:
+        raise problem
+
+
+def _min_hits(frames: FrameSource) -> int:
+    """A flicker in a video is doubted; in pictures everybody is seen once."""
+    return 1 if frames.is_image or frames.loose else 3
+
+
+def _notes(left_out: int, min_hits: int) -> tuple[str, ...]:
+    if not left_out:
+        return ()
+    return (f"{left_out} sighting{'s'[: left_out > 1]} of people seen in fewer than {min_hits} frames left out",)
+
+
+def _recorder(record: str | Path | None, frames: FrameSource) -> AbstractContextManager[Any]:
+    if record is None:
+        return nullcontext()
+    from cascadepose.data.video_writer import open_video_writer
+
+    return open_video_writer(record, frames.fps or DEFAULT_FPS)
+
+
+def _device(name: str | None) -> str:
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {name!r} cannot be used ({reason}); use cpu, or leave it out") from None
+    return name
+
+
+def _facts(info: Any) -> dict[str, Any]:
+    """What a result says of the weights it was made with."""
+    return {"name": info.name, "sha256": info.sha256, "licence": info.licence, "version": info.info.get("version", "")}
