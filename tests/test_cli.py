@@ -1,0 +1,178 @@
+"""The command line from outside: files, exit status, one line for what is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cascadepose import pipeline
+from cascadepose.cli import main
+from cascadepose.data.video_writer import open_video_writer
+from cascadepose.export import load_result
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def fake_models(monkeypatch, make_people):
+    """`load` gives a pipeline that sees one person walking through every frame; returns the arguments it was given."""
+    from cascadepose.models.lifters.dstformer import DSTformer
+
+    class Walker:
+        timings = {"detect": 0.0, "keypoints": 0.0}
+        done, stop_at = 0, None
+
+        def predict(self, frames):
+            if self.stop_at is not None and self.done >= self.stop_at:
+                raise KeyboardInterrupt
+            first, self.done = self.done, self.done + len(frames)
+            return [make_people([(40 + t, 60, 80, t / 3)]) for t in range(first, self.done)]
+
+    walker = Walker()
+
+    def load(weights, lifter, device, threshold, batch_size, flip_test):
+        walker.given = (weights, lifter, device, threshold, batch_size, flip_test)
+        model = None if lifter is None else DSTformer(dim=16, depth=1, num_heads=2, dim_rep=16, maxlen=9).eval()
+        return pipeline.Pipeline(walker, model, batch_size=batch_size)
+
+    monkeypatch.setattr(pipeline, "load", load)
+    return walker
+
+
+@pytest.fixture
+def clip(tmp_path):
+    noise = np.random.default_rng(0)
+    with open_video_writer(tmp_path / "clip.mp4", 20) as video:
+        for index in range(24):
+            video.write(noise.integers(0, 255, (120, 160, 3), dtype=np.uint8), index / 20)
+    return tmp_path / "clip.mp4"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_video_to_overlay_and_numbers(fake_models, clip, tmp_path, capsys):
+    out = tmp_path / "new" / "out"
+    assert main(["infer", str(clip), "--out", str(out), "--threshold", "0.4", "--batch-size", "5"]) == 0
+    assert names(out) == ["overlay.mp4", "poses.json", "poses.npz"]
+    assert fake_models.given == ("prtr-mobilenetv2-small", "dstformer-small", None, 0.4, 5, True)
+    content = json.loads((out / "poses.json").read_text())
+    assert content["num_frames"] == 24 and len(content["tracks"]) == 1 and len(content["tracks"][0]["joints"]) == 24
+    printed = capsys.readouterr().out
+    assert "1 person in 24 frames" in printed and str(out / "overlay.mp4") in printed
+    for stage in ("decode", "detect", "keypoints", "track", "lift", "draw", "write"):
+        assert f"\n{stage} " in printed
+
+
+def test_image_to_png(fake_models, tmp_path, capsys):
+    Image.fromarray(np.zeros((120, 160), np.uint8)).save(tmp_path / "grey.png")
+    assert main(["infer", str(tmp_path / "grey.png"), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    assert names(tmp_path / "out") == ["overlay.png", "poses.json", "poses.npz"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_rgba_image_and_folder(fake_models, tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(4):
+        Image.fromarray(np.full((120, 160, 4), 40 * index, np.uint8)).save(folder / f"{index}.png")
+    out = tmp_path / "out"
+    assert main(["infer", str(folder), "--fps", "10", "--out", str(out), "--quiet", "--lifter", "none"]) == 0
+    assert load_result(out).fps == 10 and load_result(out).tracks[0].poses3d is None
+    assert "overlay.mp4" in names(out)
+
+
+def test_no_overlay_and_max_frames(fake_models, clip, tmp_path):
+    out = tmp_path / "out"
+    assert main(["infer", str(clip), "--out", str(out), "--no-overlay", "--max-frames", "6", "--quiet"]) == 0
+    assert names(out) == ["poses.json", "poses.npz"] and load_result(out).num_frames == 6
+
+
+def test_truncated_video_writes_what_there_is_and_exits_2(fake_models, clip, tmp_path, capsys):
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    out = tmp_path / "out"
+    assert main(["infer", str(cut), "--out", str(out), "--quiet"]) == 2
+    assert names(out) == ["overlay.mp4", "poses.json", "poses.npz"]
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "cut.mp4: is cut off after" in message
+    result = load_result(out)
+    assert 5 < result.num_frames < 24 and "cut off" in result.incomplete
+
+
+def test_folder_whose_images_change_size_exits_2_with_results(fake_models, tmp_path, capsys):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(4):
+        Image.fromarray(np.zeros((120, 160 + 20 * (index == 3), 3), np.uint8)).save(folder / f"{index}.png")
+    assert main(["infer", str(folder), "--out", str(tmp_path / "out"), "--quiet"]) == 2
+    assert load_result(tmp_path / "out").num_frames == 3 and "overlay.mp4" in names(tmp_path / "out")
+    message = capsys.readouterr().err
+    assert "160x120 to 180x120 at frame 3" in message and message.count("\n") == 1
+
+
+def test_interruption_writes_and_exits_130(fake_models, clip, tmp_path, capsys):
+    fake_models.stop_at = 16
+    out = tmp_path / "out"
+    assert main(["infer", str(clip), "--out", str(out), "--quiet"]) == 130
+    assert names(out) == ["overlay.mp4", "poses.json", "poses.npz"] and load_result(out).num_frames == 16
+    assert "interrupted after 16 frames" in capsys.readouterr().err
+
+
+def test_interruption_before_the_first_frame(fake_models, clip, tmp_path, capsys):
+    fake_models.stop_at = 0
+    assert main(["infer", str(clip), "--out", str(tmp_path / "out"), "--quiet"]) == 130
+    assert names(tmp_path / "out") == [] and "interrupted before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing.mp4"], "missing.mp4: no such file or folder"),
+        (["empty.mp4"], "0 bytes"),
+        (["nothing"], "holds no images"),
+        (["text.mp4"], "cannot be read as a video"),
+        (["clip.mp4", "--weights", "prtr-resnet99"], "no weights are named 'prtr-resnet99'"),
+        (["clip.mp4", "--out", "empty.mp4/out"], "a file is in the way"),
+        (["clip.mp4", "--device", "abacus"], "device 'abacus' cannot be used"),
+        (["webcam:77"], "camera"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(clip, tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    Path("empty.mp4").touch()
+    Path("text.mp4").write_text("not a video" * 50)
+    Path("nothing").mkdir()
+    assert main(["infer", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err and captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_wrong_arguments_exit_2(capsys):
+    for arguments in ([], ["infer"], ["infer", "x", "--batch-size", "0"], ["infer", "x", "--fps", "nan"], ["dance"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_help_does_not_load_the_models():
+    code = "import sys, cascadepose.cli as c\ntry: c.main(['infer', '--help'])\nfinally: print(sorted(sys.modules))"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert "--threshold" in done.stdout and "exit status" in done.stdout
+    assert "'torch'" not in done.stdout and "'numpy'" not in done.stdout
+
+
+def test_tool_is_the_same_function(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, str(REPOSITORY / "tools/infer_video.py"), "missing.mp4", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2 and done.stderr == "error: missing.mp4: no such file or folder; check the path\n"
