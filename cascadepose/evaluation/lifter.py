@@ -67,7 +67,7 @@ def evaluate_lifter(
             "lifter_rate_hz": lifter.frame_rate,
             "window": lifter.num_frames,
             "flip_test": flip_test,
-            "cameras": f"{cameras} a sequence, static; random side, elevation, roll, field of view, distance; seed {seed}",
+            "cameras": f"{cameras} a sequence, static; side, elevation, roll, lens, distance drawn with seed {seed}",
             "averaging": "mean over all frames of all sequences and cameras; MPJVE in mm a video frame",
         },
     }

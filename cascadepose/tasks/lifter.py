@@ -121,6 +121,7 @@ class LifterTask:
             {"params": rest, "lr": lr, "weight_decay": 0.0},
         ]
 
+    @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
         """MPJPE, P-MPJPE and MPJVE in mm (a frame), one window each, no flip test, clean and detector-like 2D."""
         from cascadepose.evaluation.lifting import mpjpe, mpjve, p_mpjpe
