@@ -148,11 +148,12 @@ def check_keys(content: Mapping[str, Any], known: Iterable[str], source: str | P
 def nearest(name: str, known: Iterable[str], dashes: str = "") -> str:
     """': did you mean X?' for the most similar known name, or where to find them all."""
     known = list(known)
-    section = name.rpartition(".")[0]
-    siblings = [k for k in known if k.rpartition(".")[0] == section]
-    for candidates in (siblings, known):
-        if match := difflib.get_close_matches(name, candidates, 1, 0.6):
-            return f": did you mean {dashes}{match[0]}?"
+    section, _, key = name.rpartition(".")
+    siblings = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == section}
+    everywhere = {k.rpartition(".")[2]: k for k in known}
+    for candidates in (siblings, everywhere):
+        if match := difflib.get_close_matches(key, candidates, 1, 0.6):
+            return f": did you mean {dashes}{candidates[match[0]]}?"
     return ": see --help for all settings"
 
 

@@ -22,7 +22,13 @@ from torch import nn
 
 from cascadepose.errors import InputError
 from cascadepose.files import make_folder
-from cascadepose.training.checkpoint import BestWeights, random_state, remove_partial_files, write_weights
+from cascadepose.training.checkpoint import (
+    BestWeights,
+    random_state,
+    remove_partial_files,
+    restore_random_state,
+    write_weights,
+)
 from cascadepose.training.ema import EMA
 from cascadepose.training.parts import make_accelerator, make_loader, make_optimizer, make_sampler
 from cascadepose.training.report import Meter, Report
@@ -99,6 +105,7 @@ class Loop:
         )
         set_seed(config.seed + rank)
         self.state.resume(config.resume, rank)
+        self.schedule.set(max(self.state.step - 1, 0))  # as the last step left it
         self.saved_at = time.monotonic()
         if self.is_main:
             remove_partial_files(self.output_dir)
@@ -194,16 +201,18 @@ class Loop:
     def _validate(self) -> None:
         metrics, save = None, None
         if self.is_main:
-            model = self._weights_to_use().eval()
+            model, before = self._weights_to_use().eval(), random_state()
             with torch.no_grad():
                 metrics = self.task.validate(model)
+            restore_random_state(before)  # how often one validates does not change what is trained
             info = self._info(metrics)
             save = lambda path: self.task.save(model, path, info)  # noqa: E731
         metrics = self.agreement.from_main(metrics)
-        improved = self.best.offer(float(metrics[self.task.metric]), self.state.step, save)
-        self.state.stale_validations = 0 if improved else self.state.stale_validations + 1
         self.state.validated_step = self.state.step
-        self.report.validation(self.state.step, self._epochs_begun(), metrics, self.task.metric, improved)
+        if metrics:
+            improved = self.best.offer(float(metrics[self.task.metric]), self.state.step, save)
+            self.state.stale_validations = 0 if improved else self.state.stale_validations + 1
+            self.report.validation(self.state.step, self._epochs_begun(), metrics, self.task.metric, improved)
         self._save_state()
 
     def _weights_to_use(self) -> nn.Module:

@@ -20,8 +20,9 @@ STAGES = {
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and train."""
     chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    chooser.add_argument("--stage", choices=STAGES, default="detector")
+    chooser.add_argument("--stage", nargs="?", default="detector")
     stage = chooser.parse_known_args(argv)[0].stage  # first, for the other options depend on it
+    stage = stage if stage in STAGES else "detector"  # a wrong one is refused below, with the rest
 
     from cascadepose.training.command import run
 
