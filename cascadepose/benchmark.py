@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cascadepose.boxes import cxcywh_to_xyxy, generalized_iou
+from cascadepose.devices import pick_device
 from cascadepose.errors import InputError
 from cascadepose.losses.matching import box_cost, hungarian
 from cascadepose.models.crop import crop_regions, crop_resample
@@ -58,10 +59,7 @@ def run(device: str = "cpu", repeats: int = 10, size: str = "full") -> Iterator[
     """Measure every case in turn; size "small" is for tests. Raises InputError for an unknown device or size."""
     if size not in ("full", "small"):
         raise InputError(f"size is {size!r}, expected 'full' or 'small'")
-    try:
-        place = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); try cpu") from None
+    place = pick_device(device)
     small = size == "small"
     for make in (matching, attention, pixel_crops, feature_crops, keypoint_stage):
         with torch.random.fork_rng(), torch.inference_mode():

@@ -18,8 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cascadepose.devices import pick_device
 from cascadepose.errors import InputError
 from cascadepose.files import atomic_path
+from cascadepose.tensors import check_fit, one_line, open_safetensors, read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -93,19 +95,21 @@ def load_model(
 ) -> nn.Module:
     """Rebuild a model and fill it: eval mode, float32, every tensor accounted for.
 
+    device: see `pick_device`; "auto" takes a GPU where there is one.
     checkpoint: fill the model with the tensors of this file instead (safetensors, or a PyTorch file of plain tensors,
-        also inside "model" or "state_dict" and with "module." before the names); name_or_path then gives the
-        architecture only.
+        also inside "model" or the like and with "module." before the names); name_or_path then gives the architecture
+        only.
     kind: refuse a file that holds another kind of model.
     allow_download: let the Hugging Face hub be asked for a file that is not in its local cache.
 
-    Raises InputError: unknown name, file of another format or cut off, other kind, tensors that are missing, left over
-    or of other shapes.
+    Raises InputError: unknown name or device, file of another format or cut off, other kind, tensors that are missing,
+    left over or of other shapes.
     """
     import torch
 
     from cascadepose import models
 
+    place = pick_device(device)
     found = weights_info(name_or_path, allow_download)
     if kind is not None and found.kind != kind:
         raise InputError(f"{found.name}: holds a model of kind {found.kind!r}, but {kind!r} is needed here")
@@ -113,14 +117,14 @@ def load_model(
         model = models.build(found.kind, **found.config)
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(
-            f"{found.name}: its {found.kind!r} cannot be built ({_one_line(error)}); the file was made by another "
+            f"{found.name}: its {found.kind!r} cannot be built ({one_line(error)}); the file was made by another "
             f"version of cascadepose ({found.info.get('version', 'not named')}): update the package or the file"
         ) from None
     source = found.path if checkpoint is None else Path(checkpoint).expanduser()
-    tensors = _read_tensors(source)
-    _check_fit(source, tensors, model.state_dict())
+    tensors = read_tensors(source)
+    check_fit(source, tensors, model.state_dict())
     model.load_state_dict(tensors, strict=True)
-    return model.to(device=torch.device(device), dtype=torch.float32).eval()
+    return model.to(device=place, dtype=torch.float32).eval()
 
 
 def save_model(
@@ -137,6 +141,7 @@ def save_model(
     a path that cannot be written.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     from cascadepose import __version__
@@ -154,7 +159,12 @@ def save_model(
     card = {"version": __version__} | (info or {})
     metadata = {"format": FORMAT, "kind": kind, "config": json.dumps(model.config), "info": json.dumps(card)}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        try:
+            save_file(tensors, temporary, metadata=metadata)
+        except SafetensorError as error:  # the writer hides the reason in its text
+            number = re.search(r"os error (\d+)", str(error))
+            raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else error) from None
+        temporary.chmod(0o644)  # the writer makes it readable by its owner only, which a package must not be
     return Path(path)
 
 
@@ -193,7 +203,7 @@ def _fetch(name: str, address: re.Match, allow_download: bool) -> Path:
         )
     except (OSError, ValueError, RuntimeError) as error:
         if allow_download:
-            remedy = f"the hub answered: {_one_line(error)}"
+            remedy = f"the hub answered: {one_line(error)}"
         else:
             remedy = "allow the download (allow_download=True) to ask the hub"
         raise InputError(
@@ -203,12 +213,12 @@ def _fetch(name: str, address: re.Match, allow_download: bool) -> Path:
 
 
 def _describe(name: str, origin: str, path: Path) -> WeightsInfo:
-    with _open(path) as file:
+    with open_safetensors(path) as file:
         metadata = file.metadata() or {}
     if not metadata.get("format", "").startswith("cascadepose/"):
         raise InputError(
-            f"{path}: a safetensors file of another project (no cascadepose format in its header); use one of "
-            f"{_known()}, or give it as `checkpoint` to a model of the same architecture"
+            f"{path}: a safetensors file of another project (no cascadepose format in its header); "
+            "give it as `checkpoint` to a model of the same architecture"
         )
     if metadata["format"] != FORMAT:
         raise InputError(
@@ -218,95 +228,7 @@ def _describe(name: str, origin: str, path: Path) -> WeightsInfo:
         config, info = json.loads(metadata["config"]), json.loads(metadata.get("info", "{}"))
         return WeightsInfo(name, origin, path, metadata["kind"], str(info.get("licence", "unknown")), config, info)
     except (KeyError, AttributeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: its header is damaged ({_one_line(error)}); copy or download it again") from None
-
-
-def _open(path: Path):
-    """A safetensors reader; InputError says what the file is instead."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return safe_open(path, framework="pt")
-    except SafetensorError as error:
-        raise InputError(f"{path}: {_what_is_wrong(path, error)}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from None
-
-
-def _what_is_wrong(path: Path, error: Exception) -> str:
-    with path.open("rb") as file:
-        head = file.read(64)
-    if not head:
-        return "the file is empty (0 bytes); copy or download it again"
-    if head.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the weights; run `git lfs pull`"
-    if head.startswith((b"PK\x03\x04", b"\x80")):
-        return (
-            "a PyTorch checkpoint, not a safetensors file; give it as `checkpoint` to a model of the same architecture"
-        )
-    if "IncompleteBuffer" in str(error) or (len(head) > 9 and head[8:9] == b"{"):
-        return f"cut off or damaged ({path.stat().st_size:,} bytes are there); copy or download it again"
-    return f"not a safetensors file; use one of {_known()}, or a file written by cascadepose"
-
-
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; check the path")
-    with path.open("rb") as file:
-        head = file.read(4)
-    if not head.startswith((b"PK\x03\x04", b"\x80")):
-        with _open(path) as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    return _read_pickled(path)
-
-
-def _read_pickled(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a PyTorch file without running any code of its own."""
-    import pickle
-
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise InputError(
-            f"{path}: holds Python objects besides tensors, which are not loaded for safety; save its state_dict alone"
-        ) from None
-    except (RuntimeError, EOFError, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({_one_line(error)}); copy or download it again") from None
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise InputError(f"{path}: holds no table of named tensors; save the model's state_dict")
-    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
-
-
-def _check_fit(path: Path, tensors: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
-    missing = [name for name in wanted if name not in tensors]
-    unexpected = [name for name in tensors if name not in wanted]
-    reshaped = [
-        f"{name} is {list(tensors[name].shape)}, expected {list(wanted[name].shape)}"
-        for name in wanted
-        if name in tensors and tensors[name].shape != wanted[name].shape
-    ]
-    counted = ((missing, "missing"), (unexpected, "unexpected"), (reshaped, "of another shape"))
-    if problems := [f"{len(names)} tensors {what} ({_few(names)})" for names, what in counted if names]:
-        raise InputError(
-            f"{path}: does not fit the model: {'; '.join(problems)}; use weights of this very configuration"
-        )
-    if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
-        raise InputError(
-            f"{path}: {len(broken)} tensors hold NaN or infinite values ({_few(broken)}); use another checkpoint"
-        )
-
-
-def _few(names: list[str], count: int = 3) -> str:
-    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: its header is damaged ({one_line(error)}); copy or download it again") from None
 
 
 @cache

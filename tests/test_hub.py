@@ -155,6 +155,15 @@ def test_tensors_that_do_not_fit(tmp_path):
     fails(r"1 tensors hold NaN or infinite values \(linear.bias\)", write(path, tensors, {"width": 4}))
 
 
+def test_device_is_checked(packaged):
+    fails("device 'abacus' cannot be used", "toy-small", device="abacus")
+    assert hub.load_model("toy-small", device="auto")
+
+
+def test_files_can_be_read_by_others(packaged):
+    assert (packaged / "toy-small.safetensors").stat().st_mode & 0o444 == 0o444
+
+
 def test_kind_is_checked(packaged):
     fails("of kind 'toy', but 'prtr' is needed", "toy-small", kind="prtr")
     assert hub.load_model("toy-small", kind="toy")
@@ -168,11 +177,23 @@ def test_values_beyond_float16_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_disk_that_is_full(tmp_path, monkeypatch):
+    import safetensors.torch
+
+    def full(*args, **kwargs):
+        raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(InputError, match="the disk is full"):
+        hub.save_model(Toy(4), tmp_path / "x.safetensors", "toy")
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
         dict,
         lambda tensors: {"model": tensors},
+        lambda tensors: {"model_pos": tensors, "lr": 0.1},
         lambda tensors: {"state_dict": {f"module.{name}": value for name, value in tensors.items()}, "epoch": 3},
     ],
 )

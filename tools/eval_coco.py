@@ -30,13 +30,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def evaluate(args: argparse.Namespace) -> dict:
     """Load the weights, run them over the set and return the report."""
-    import torch
-
+    from cascadepose.devices import pick_device
     from cascadepose.evaluation.coco_run import run_coco
     from cascadepose.hub import load_model, weights_info
     from cascadepose.predictor import PosePredictor
 
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
+    device = pick_device(args.device)
     prtr = load_model(args.weights, device=device, kind="prtr")
     predictor = PosePredictor(prtr, device=device, threshold=args.threshold, flip_test=args.flip_test)
     protocol = {
@@ -44,7 +43,7 @@ def evaluate(args: argparse.Namespace) -> dict:
         "weights_sha256": weights_info(args.weights).sha256,
         "flip_test": args.flip_test,
         "box_threshold": args.threshold if args.boxes == "detector" else None,
-        "device": device,
+        "device": str(device),
     }
     return run_coco(
         predictor, args.images, args.annotations, args.boxes, args.batch_size, sys.stderr.isatty(), joints=args.joints,
