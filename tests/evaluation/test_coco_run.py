@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from cascadepose.errors import InputError
 from cascadepose.evaluation.coco_run import run_coco
@@ -40,29 +39,9 @@ class Oracle:
         )  # fmt: skip
 
 
-@pytest.fixture
-def dataset(tmp_path, rng):
-    """Seven images of three sizes; image 7 has nobody, one person has no joints, one annotation is a crowd."""
-    images, people = [], []
-    for image_id in range(1, 8):
-        width, height = ((96, 64), (64, 96), (80, 80))[image_id % 3]
-        Image.new("RGB", (width, height), (image_id, 0, 0)).save(tmp_path / f"{image_id}.png")
-        images.append({"id": image_id, "file_name": f"{image_id}.png", "width": width, "height": height})
-        for _ in range(image_id % 3 + 1 if image_id < 7 else 0):
-            triples = np.full((17, 3), 2.0)
-            triples[:, :2] = rng.uniform(2, 60, (17, 2))
-            people.append(
-                {"id": len(people), "image_id": image_id, "category_id": 1, "iscrowd": 0, "bbox": [2, 2, 58, 58],
-                 "area": 2000, "keypoints": triples.ravel().tolist(), "num_keypoints": 17}
-            )  # fmt: skip
-    people[1]["iscrowd"] = 1
-    people[2].update(num_keypoints=0, keypoints=[0] * 51)
-    return tmp_path, {"images": images, "annotations": people, "categories": [{"id": 1, "name": "person"}]}
-
-
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
-def test_annotated_boxes(dataset, batch_size):
-    folder, truth = dataset
+def test_annotated_boxes(coco_dataset, batch_size):
+    folder, truth = coco_dataset
     oracle = Oracle(truth)
     report = run_coco(oracle, folder, truth, batch_size=batch_size, protocol={"weights": "none"})
     assert report["keypoints"]["AP"] == pytest.approx(1)
@@ -74,8 +53,8 @@ def test_annotated_boxes(dataset, batch_size):
     json.dumps(report)
 
 
-def test_own_detector(dataset):
-    folder, truth = dataset
+def test_own_detector(coco_dataset):
+    folder, truth = coco_dataset
     oracle = Oracle(truth)
     report = run_coco(oracle, folder, truth, boxes="detector", batch_size=3)
     assert sum(map(len, oracle.calls)) == 7
@@ -83,30 +62,30 @@ def test_own_detector(dataset):
     assert report["keypoints"]["AR"] == pytest.approx(1)
 
 
-def test_some_images_only(dataset):
-    folder, truth = dataset
+def test_some_images_only(coco_dataset):
+    folder, truth = coco_dataset
     oracle = Oracle(truth)
     assert run_coco(oracle, folder, truth, image_ids=[3, 4])["keypoints"]["AP"] == pytest.approx(1)
     assert sum(map(len, oracle.calls)) == 2
 
 
-def test_annotations_from_a_file(dataset):
-    folder, truth = dataset
+def test_annotations_from_a_file(coco_dataset):
+    folder, truth = coco_dataset
     path = folder / "truth.json"
     path.write_text(json.dumps(truth))
     assert run_coco(Oracle(truth), folder, str(path))["protocol"]["annotations"] == "truth.json"
 
 
-def test_missing_images_are_named(dataset):
-    folder, truth = dataset
+def test_missing_images_are_named(coco_dataset):
+    folder, truth = coco_dataset
     for image_id in (2, 3, 4, 5):
         (folder / f"{image_id}.png").unlink()
     with pytest.raises(InputError, match=r"4 of 6 images are missing \(2.png, 3.png, 4.png, ...\)"):
         run_coco(Oracle(truth), folder, truth)
 
 
-def test_nothing_to_evaluate(dataset):
-    folder, truth = dataset
+def test_nothing_to_evaluate(coco_dataset):
+    folder, truth = coco_dataset
     with pytest.raises(InputError, match="no image has people with labelled joints"):
         run_coco(Oracle(truth), folder, truth, image_ids=[7])
     with pytest.raises(InputError, match="expected 'gt' or 'detector'"):
@@ -114,8 +93,8 @@ def test_nothing_to_evaluate(dataset):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_results_survive_a_failure(dataset, tmp_path, error):
-    folder, truth = dataset
+def test_results_survive_a_failure(coco_dataset, tmp_path, error):
+    folder, truth = coco_dataset
     partial = tmp_path / "out" / "report.partial.json"
     with pytest.raises(error):
         run_coco(Oracle(truth, fail_at=3, error=error), folder, truth, boxes="detector", batch_size=2, partial=partial)
@@ -127,8 +106,8 @@ def test_results_survive_a_failure(dataset, tmp_path, error):
     assert not partial.exists()
 
 
-def test_an_unreadable_image_half_way(dataset, tmp_path):
-    folder, truth = dataset
+def test_an_unreadable_image_half_way(coco_dataset, tmp_path):
+    folder, truth = coco_dataset
     last = max(truth["images"], key=lambda image: (image["height"] / image["width"], image["id"]))["file_name"]
     (folder / last).write_bytes(b"no image")
     with pytest.raises(InputError, match=f"{last}.*results of 6 images are kept in .*partial.json") as caught:
@@ -136,8 +115,8 @@ def test_an_unreadable_image_half_way(dataset, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_images_of_another_size_are_refused(dataset):
-    folder, truth = dataset
+def test_images_of_another_size_are_refused(coco_dataset):
+    folder, truth = coco_dataset
     truth["images"][0]["width"] = 500
     with pytest.raises(InputError, match=r"1.png: is 64x96, but the annotations are for 500x96"):
         run_coco(Oracle(truth), folder, truth)

@@ -1,0 +1,89 @@
+"""tools/eval_coco.py from the command line to the report, with a small random model."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from cascadepose import hub, models
+from cascadepose.evaluation.coco import BOX_METRICS, KEYPOINT_METRICS
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "eval_coco.py"
+BACKBONE = {"name": "mobilenetv3_small_050", "levels": [3, 4]}
+SMALL = {"d_model": 32, "num_heads": 4, "num_encoder_layers": 1, "num_decoder_layers": 1, "dim_feedforward": 32}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    model = models.build(
+        "prtr",
+        detector=SMALL | {"backbone": BACKBONE, "num_queries": 6},
+        keypoints={"backbone": BACKBONE, "crop_size": (64, 48), "transformer": SMALL | {"num_queries": 20}},
+    )
+    return hub.save_model(model, tmp_path_factory.mktemp("weights") / "prtr.safetensors", "prtr")
+
+
+@pytest.fixture
+def main(coco_dataset, weights):
+    """The tool's main with the set and the weights filled in; later options win."""
+    spec = importlib.util.spec_from_file_location("eval_coco_tool", TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    folder, truth = coco_dataset
+    (folder / "truth.json").write_text(json.dumps(truth))
+    given = ["--images", folder, "--annotations", folder / "truth.json", "--weights", weights, "--device", "cpu"]
+    return lambda *more: tool.main([str(part) for part in (*given, *more)])
+
+
+def test_annotated_boxes(main, tmp_path, capsys):
+    out = tmp_path / "new" / "report.json"
+    assert main("--json", out, "--flip-test", "--batch-size", 3) == 0
+    report = json.loads(out.read_text())
+    assert tuple(report["keypoints"]) == KEYPOINT_METRICS
+    assert report["bbox"] == {}
+    assert report["protocol"]["flip_test"] is True
+    assert len(report["protocol"]["weights_sha256"]) == 64
+    assert [path.name for path in out.parent.iterdir()] == ["report.json"]
+    assert capsys.readouterr().out.startswith("keypoints AP 0.")
+
+
+def test_own_detector(main, tmp_path):
+    out = tmp_path / "report.json"
+    assert main("--json", out, "--boxes", "detector", "--threshold", 0) == 0
+    report = json.loads(out.read_text())
+    assert tuple(report["bbox"]) == BOX_METRICS
+    assert report["protocol"]["boxes"] == "detector"
+    assert report["protocol"]["box_threshold"] == 0
+
+
+def test_annotations_that_are_empty(main, coco_dataset, capsys):
+    folder, truth = coco_dataset
+    path = folder / "empty.json"
+    path.write_text(json.dumps(truth | {"annotations": []}))
+    assert main("--annotations", path) == 2
+    assert capsys.readouterr().err == f"error: {path}: holds 7 images and 0 people; nothing to evaluate\n"
+
+
+@pytest.mark.parametrize(
+    "option, value, message",
+    [
+        ("--weights", "prtr-large", "no weights are named 'prtr-large'"),
+        ("--images", "/nowhere", "6 of 6 images are missing"),
+        ("--annotations", "/nowhere.json", "no such annotation file"),
+        ("--device", "abacus", "device 'abacus' cannot be used"),
+        ("--json", "/dev/null/report.json", "cannot be written"),
+    ],
+)
+def test_input_at_fault(main, capsys, option, value, message):
+    assert main(option, value) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+def test_other_kind_of_weights(main, tmp_path, capsys):
+    lifter = models.build("dstformer", dim=16, depth=1, num_heads=2, dim_rep=16, maxlen=3)
+    assert main("--weights", hub.save_model(lifter, tmp_path / "lifter.safetensors", "dstformer")) == 2
+    assert "of kind 'dstformer', but 'prtr' is needed" in capsys.readouterr().err
