@@ -36,9 +36,8 @@ setup(
         "opencv-python-headless>=4.9",
         "pillow>=10.1",
         "av>=14.0",
-        "matplotlib>=3.8",
+        "matplotlib>=3.8",  # carries the photograph of the README's first command
         "tqdm>=4.66",
-        "rich>=13.7",
     ],
     extras_require={
         "test": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12"],
