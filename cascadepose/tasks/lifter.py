@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cascadepose.errors import InputError
+
 
 @dataclass
 class LifterTaskConfig:
@@ -48,7 +50,7 @@ class LifterTaskConfig:
     epoch_length: int | None = None
     """Windows in an epoch; null is all of them once."""
     weights: str | None = None
-    """Packaged name or file of weights to start from, instead of random ones; its architecture counts."""
+    """Packaged name or file of weights to start from; its architecture, normalisation and rate count, not these."""
 
 
 class LifterTask:
@@ -65,11 +67,13 @@ class LifterTask:
         self.config = config
         self.epoch_length = config.epoch_length
         self.epoch = 0
+        self.model = _start_model(config)
         settings: dict[str, Any] = {
             "num_frames": config.num_frames,
-            "frame_rate": config.frame_rate,
+            "frame_rate": self.model.frame_rate,
             "source_rate": config.source_rate,
-            "normalization": config.normalization,
+            "normalization": self.model.normalization,
+            "in_channels": self.model.in_channels,
         }
         self.train_set = MotionDataset(load_motion(config.train_motion), noise=config.noise, **settings)
         motion = load_motion(config.val_motion)
@@ -77,26 +81,8 @@ class LifterTask:
             noise: MotionDataset(motion, noise=noise, stride=config.num_frames, **settings)
             for noise in ("clean", "detector")
         }
-        self.model = self._model(np.round(mean_pose(self.train_set, limit=1000), 4).tolist())
-
-    def _model(self, mean: list[list[float]]) -> nn.Module:
-        from cascadepose import hub, models
-
-        config = self.config
-        if config.weights is not None:
-            return hub.load_model(config.weights, kind="dstformer").train()
-        return models.build(
-            "dstformer",
-            dim=config.dim,
-            depth=config.depth,
-            num_heads=config.num_heads,
-            mlp_ratio=config.mlp_ratio,
-            dim_rep=config.dim_rep,
-            maxlen=config.num_frames,
-            normalization=config.normalization,
-            frame_rate=config.frame_rate,
-            mean_pose=mean,
-        )
+        pose = mean_pose(self.train_set, limit=1000).astype(np.float64).round(4).tolist()
+        self.model.mean_pose = self.model.config["mean_pose"] = pose
 
     def collate(self, samples: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
         """x [B, T, J, C] and joints [B, T, J, 3]."""
@@ -146,6 +132,29 @@ class LifterTask:
         from cascadepose import hub
 
         hub.save_model(model, path, "dstformer", info)
+
+
+def _start_model(config: LifterTaskConfig) -> nn.Module:
+    """A fresh lifter, or the one of `config.weights`, which keeps what it was trained to see."""
+    from cascadepose import hub, models
+
+    if config.weights is None:
+        return models.build(
+            "dstformer",
+            dim=config.dim,
+            depth=config.depth,
+            num_heads=config.num_heads,
+            mlp_ratio=config.mlp_ratio,
+            dim_rep=config.dim_rep,
+            maxlen=config.num_frames,
+            normalization=config.normalization,
+            frame_rate=config.frame_rate,
+        )
+    model = hub.load_model(config.weights, kind="dstformer").train()
+    if config.num_frames > model.maxlen:
+        raise InputError(f"{config.weights} takes at most {model.maxlen} frames: set task.num_frames to that or less")
+    model.num_frames = model.config["num_frames"] = config.num_frames
+    return model
 
 
 def build_task(config: LifterTaskConfig) -> LifterTask:

@@ -56,8 +56,22 @@ def test_validation_and_weights(config, tmp_path):
     again = hub.load_model(tmp_path / "lifter.safetensors", kind="dstformer")
     assert (again.frame_rate, again.num_frames, again.normalization) == (25.0, 9, "crop_scale")
     assert np.shape(again.mean_pose) == (17, 3)
-    config.weights = str(tmp_path / "lifter.safetensors")
-    assert build_task(config).model.config == again.config
+
+
+def test_going_on_from_weights(config, tmp_path):
+    """The weights say how they want to be fed; the configuration may shorten the window, not lengthen it."""
+    task = build_task(config)
+    path = tmp_path / "lifter.safetensors"
+    task.save(task.model, path, {})
+    config.weights, config.normalization, config.dim, config.num_frames = str(path), "screen", 64, 5
+    again = build_task(config)
+    of_the_data = {"mean_pose": again.model.mean_pose}
+    assert again.model.config == task.model.config | {"num_frames": 5} | of_the_data
+    assert again.train_set.normalization == "crop_scale"
+    assert again.train_set[0]["x"].shape == (5, 17, 3)
+    config.num_frames = 10
+    with pytest.raises(InputError, match="at most 9 frames"):
+        build_task(config)
 
 
 def test_short_windows_in_the_first_epochs(config):
