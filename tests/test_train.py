@@ -1,11 +1,9 @@
-"""The training loop on a toy task; this file is also the program that the tests with several processes run."""
+"""The training loop on a toy task: exact resume, several processes, what is kept and what is refused."""
 
 import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import nn
 
 from cascadepose.errors import InputError
 from cascadepose.train import Interrupted, TrainConfig, fit
+from cascadepose.training.command import run
 
 
 @dataclass
@@ -132,13 +131,6 @@ def assert_close(one: dict, other: dict, part: str, tolerance: float = 1e-5):
         torch.testing.assert_close(tensor, other[part][name], rtol=tolerance, atol=tolerance, msg=f"{part}.{name}")
 
 
-def start_program(*arguments: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess:
-    root = Path(__file__).resolve().parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    command = [*launcher, __file__, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> Path:
     """Three epochs of ten steps, in one go."""
@@ -220,16 +212,22 @@ def test_log_has_no_step_twice_after_a_resume(tmp_path):
 # several processes
 
 
-@pytest.mark.slow
+def train_and_leave_weights(folder: Path) -> None:
+    """What each process of a launcher runs."""
+    task = ToyTask(ToyConfig(dropout=0))
+    fit(task, settings(folder, accumulate=2, num_threads=1, device="cpu"))
+    torch.save(task.model.state_dict(), folder / f"rank{os.environ['RANK']}.pt")
+
+
 def test_two_processes_agree_with_each_other_and_with_one(tmp_path):
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    changes = {"batch_size": 4, "accumulate": 2, "device": "cpu"}
-    plain = [f"--train.{k}={v}" for k, v in vars(settings(tmp_path / "two", **changes)).items() if v is not None]
-    done = start_program(*plain, "--task.dropout=0", launcher=launcher)
-    assert done.returncode == 0, done.stderr
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    rendezvous = {"run_id": "toy", "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}  # torchrun --standalone
+    config = LaunchConfig(1, 1, 2, **rendezvous, start_method="fork", max_restarts=0, monitor_interval=0.05)
+    elastic_launch(config, train_and_leave_weights)(tmp_path / "two")
     assert_same(*(torch.load(tmp_path / "two" / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)))
 
-    fit(ToyTask(ToyConfig(dropout=0)), settings(tmp_path / "one", batch_size=16))
+    fit(ToyTask(ToyConfig(dropout=0)), settings(tmp_path / "one", batch_size=16, device="cpu"))
     one, two = state_of(tmp_path / "one"), state_of(tmp_path / "two")
     assert one["step"] == two["step"] == 6
     assert_close(two, one, "model")
@@ -397,14 +395,22 @@ def test_bad_settings_are_refused():
         TrainConfig(batch_size=0)
 
 
-def main() -> None:
-    """The toy task on the command line; every process leaves its weights behind."""
-    from cascadepose.training.command import run
-
-    tasks: list[ToyTask] = []
-    best = run(ToyConfig, lambda config: tasks.append(ToyTask(config)) or tasks[0])
-    torch.save(tasks[0].model.state_dict(), best.parent / f"rank{os.environ.get('RANK', 0)}.pt")
+# the command line of the tools
 
 
-if __name__ == "__main__":
-    main()
+def test_a_tool_trains_and_leaves_its_configuration(tmp_path, uninterrupted):
+    file = tmp_path / "toy.yaml"
+    file.write_text("train: {epochs: 3, batch_size: 4, warmup_steps: 3, num_workers: 0, tensorboard: false}\n")
+    argv = ["--config", str(file), "--train.output_dir", str(tmp_path / "run"), "--train.lr", "0.01"]
+    assert run(ToyConfig, ToyTask, argv) == tmp_path / "run" / "best.safetensors"
+    assert_same(state_of(tmp_path / "run"), state_of(uninterrupted))
+    again = ["--config", str(tmp_path / "run" / "config.yaml"), "--train.output_dir", str(tmp_path / "again")]
+    run(ToyConfig, ToyTask, again)
+    assert_same(state_of(tmp_path / "again"), state_of(uninterrupted))
+
+
+def test_a_tool_refuses_bad_input_in_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        run(ToyConfig, ToyTask, ["--task.items", "0", "--train.output_dir", str(tmp_path)])
+    assert exit_info.value.code == 2
+    assert capsys.readouterr().err.startswith("error: the training set is empty")

@@ -16,12 +16,14 @@ from cascadepose.training.task import Task
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
     """The device, its precision, and the processes that share the run."""
-    if config.mixed_precision == "fp16" and (config.device == "cpu" or not torch.cuda.is_available()):
+    # said outright: where torchrun starts processes without an accelerator, accelerate would let each train alone
+    on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
+    if config.mixed_precision == "fp16" and on_cpu:
         raise InputError("train.mixed_precision=fp16 needs a GPU: use bf16 or no")
     # accelerate keeps one state a process, and a second run in this process may want another precision or device
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     unused = DistributedDataParallelKwargs(find_unused_parameters=config.find_unused_parameters)
-    return Accelerator(mixed_precision=config.mixed_precision, cpu=config.device == "cpu", kwargs_handlers=[unused])
+    return Accelerator(mixed_precision=config.mixed_precision, cpu=on_cpu, kwargs_handlers=[unused])
 
 
 def make_sampler(task: Task, config: TrainConfig, accelerator: Accelerator) -> SeededSampler:

@@ -29,7 +29,7 @@ class Task(Protocol):
         """Groups for AdamW, each with its own peak rate."""
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Metrics of the plain model in eval mode, on the main process only; empty if there is nothing to validate on."""
+        """Metrics of the plain model in eval mode, on the main process only; empty if there is no validation set."""
 
     def new_epoch(self, epoch: int) -> None:
         """Told in every process before an epoch is read; worker processes that already run do not see it."""
