@@ -51,7 +51,7 @@ class Pipeline:
     threshold     box score at which a person is believed
     batch_size    frames a batch
     flip_test     average the lifter's answer with that for the mirrored person
-    max_gap, max_absence  seconds, see Tracker
+    max_gap       seconds, see Tracker; max_absence the same
     weights       facts about the weights, passed on to the result
     """
 
@@ -82,10 +82,11 @@ class Pipeline:
     ) -> VideoResult:
         """Find everybody in a source (see data.frames.open_source) and lift them to 3D.
 
-        fps         rate of a folder of images or of arrays max_frames  stop after so many record      write the
-        frames to this .mp4 while they come: a camera cannot be read again for an overlay progress    a bar with rate
-        and time left, or a function called with the number of frames each time some are done clock       counts the
-        time of each stage
+        fps         rate of a folder of images or of arrays
+        max_frames  stop after so many
+        record      write the frames to this .mp4 while they come: a camera cannot be read again for an overlay
+        progress    a bar with rate and time left, or a function that is told how many more frames are done
+        clock       counts the time of each stage
 
         Where the source breaks off, or Ctrl-C is pressed, what was found until then is tracked, lifted and returned,
         and `incomplete` says why. Raises InputError where there is not one good frame.
@@ -96,11 +97,8 @@ class Pipeline:
         tracker = Tracker(self.max_gap, self.max_absence, _min_hits(frames), self.threshold)
         builder, times, incomplete = TrackBuilder(), [], ""
         total = min((count for count in (frames.num_frames, max_frames) if count is not None), default=None)
-        bar = (
-            nullcontext(progress)
-            if callable(progress)
-            else progress_bar("poses", total, progress and not frames.is_image)
-        )
+        shown = bool(progress) and not frames.is_image
+        bar = nullcontext(progress) if callable(progress) else progress_bar("poses", total, shown)
         with bar as advance, _recorder(record, frames) as recorder:
             try:
                 for frame, poses in self.poses(islice(frames, max_frames), clock, 1 if frames.live else None):

@@ -82,16 +82,17 @@ class _Person:
     last_seen: float
     velocity: np.ndarray  # [2] px/s
     hits: int = 1
-    missed: bool = False  # in any frame since the first
+    frames: int = 1  # since the first sighting
 
 
 class Tracker:
     """Hungarian association on OKS + IoU with constant-velocity prediction, one frame at a time.
 
-    max_gap      s; a person unseen for less is simply expected where the motion leads max_absence  s; after a longer
-    gap, until this, a person is taken up again if place, size and pose fit; then forgotten min_hits     sightings
-    before a person counts as real and gets an id (people seen until the very end count too) start_score  box score
-    that a first sighting needs; weaker boxes only carry on people who are known
+    max_gap      s; a person unseen for less is simply expected where the motion leads
+    max_absence  s; after a longer gap, until this, a person is taken up again if place, size and pose fit
+    min_hits     sightings, in at least half of the frames, before a person counts as real and gets an id; somebody
+                 seen in every frame until the very end counts too
+    start_score  box score that a first sighting needs; weaker boxes only carry on people who are known
     """
 
     def __init__(
@@ -118,8 +119,8 @@ class Tracker:
         waiting = np.arange(len(self._people))
         for cost in (self._continuation_cost, self._return_cost):
             waiting, free = self._match(cost, timestamp, poses, waiting, free, keys)
-        for row in waiting:
-            self._people[row].missed = True
+        for person in self._people:
+            person.frames += 1
         for index in free[poses.box_scores[free] >= self.start_score]:
             keys[index] = self._begin(timestamp, poses[int(index)])
         self._confirm()
@@ -128,7 +129,7 @@ class Tracker:
     def finish(self) -> None:
         """The video is over: people who were seen in every frame from their first to the last are confirmed too."""
         for person in self._people:
-            if not person.missed:
+            if person.hits == person.frames:
                 self._confirm_person(person)
 
     def _match(self, cost, timestamp, poses, waiting, free, keys):
@@ -187,7 +188,7 @@ class Tracker:
 
     def _confirm(self) -> None:
         for person in self._people:
-            if person.hits >= self.min_hits:
+            if person.hits >= self.min_hits and 2 * person.hits >= person.frames:
                 self._confirm_person(person)
 
     def _confirm_person(self, person: _Person) -> None:

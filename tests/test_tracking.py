@@ -125,3 +125,9 @@ def test_state_stays_small(make_people):
     for t in range(600):
         tracker.update(t / FPS, make_people([(100 + (t // 100) * 700, 100, 150, 0)]))
     assert len(tracker._people) <= 2 and sorted(tracker.ids.values()) == [1, 2, 3, 4, 5, 6]
+
+
+def test_somebody_who_only_flickers_is_left_out(make_people):
+    person, both = [(100, 100, 150, 0)], [(100, 100, 150, 0), (400, 100, 90, 0)]
+    tracks, _ = run([make_people(both if t % 5 == 0 else person) for t in range(40)])
+    assert len(tracks) == 1
