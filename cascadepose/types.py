@@ -6,7 +6,7 @@ those of the original (upright) frame, x right and y down. Times are seconds, 3D
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,14 +24,16 @@ Frame = Literal["root-relative", "camera", "world"]
 _FRAMES = ("root-relative", "camera", "world")
 
 
-def _validate(record: Any, **specs: tuple[str, type]) -> None:
-    """Store each named field as a checked array of its own; a spec is (axes, dtype), a letter is the same length in
-    all.
+def _validate(record: Any, **specs: str) -> None:
+    """Store each named field as a checked array of its own.
+
+    A spec is "axes" or "axes:dtype" (default float32); equal axis letters mean equal lengths, numbers are fixed.
     """
     kind, lengths = type(record).__name__, {}
-    for name, (axes, dtype) in specs.items():
-        array = np.ascontiguousarray(getattr(record, name), dtype=dtype).copy()
+    for name, spec in specs.items():
+        axes, _, dtype = spec.partition(":")
         wanted = axes.split()
+        array = np.ascontiguousarray(getattr(record, name), dtype=dtype or "float32").copy()
         fits = array.ndim == len(wanted) and all(
             size == (int(axis) if axis.isdigit() else lengths.setdefault(axis, size))
             for axis, size in zip(wanted, array.shape, strict=True)
@@ -57,15 +59,29 @@ def _select(record: Any, index: Any, names: tuple[str, ...]) -> dict[str, np.nda
     return {name: getattr(record, name)[index] for name in names}
 
 
-@dataclass(frozen=True, eq=False)
-class Detections:
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return str(list(value.shape))
+    return value.name if isinstance(value, Skeleton) else repr(value)
+
+
+class _Record:
+    """Prints arrays as their shapes, so that a result fits on the screen."""
+
+    def __repr__(self) -> str:
+        shown = (f"{item.name}={_short(getattr(self, item.name))}" for item in fields(self))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Detections(_Record):
     """Boxes of the people in one frame: boxes_xyxy [P,4] px, scores [P] in 0..1."""
 
     boxes_xyxy: np.ndarray
     scores: np.ndarray
 
     def __post_init__(self) -> None:
-        _validate(self, boxes_xyxy=("P 4", np.float32), scores=("P", np.float32))
+        _validate(self, boxes_xyxy="P 4", scores="P")
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -74,8 +90,8 @@ class Detections:
         return Detections(**_select(self, index, ("boxes_xyxy", "scores")))
 
 
-@dataclass(frozen=True, eq=False)
-class Poses2D:
+@dataclass(frozen=True, eq=False, repr=False)
+class Poses2D(_Record):
     """2D poses of the people in one frame.
 
     keypoints [P,K,2] px, scores [P,K] in 0..1, sigma [P,K,2] px (one standard deviation in x and y),
@@ -92,15 +108,9 @@ class Poses2D:
     _rows = ("keypoints", "scores", "sigma", "boxes_xyxy", "box_scores")
 
     def __post_init__(self) -> None:
-        k, kind = self.skeleton.num_joints, np.float32
-        _validate(
-            self,
-            keypoints=(f"P {k} 2", kind),
-            scores=(f"P {k}", kind),
-            sigma=(f"P {k} 2", kind),
-            boxes_xyxy=("P 4", kind),
-            box_scores=("P", kind),
-        )
+        k = self.skeleton.num_joints
+        shapes = {"keypoints": f"P {k} 2", "scores": f"P {k}", "sigma": f"P {k} 2"}
+        _validate(self, **shapes, boxes_xyxy="P 4", box_scores="P")
 
     @classmethod
     def empty(cls, skeleton: Skeleton = COCO17) -> Poses2D:
@@ -117,8 +127,8 @@ class Poses2D:
         return Poses2D(**_select(self, index, self._rows), skeleton=self.skeleton)
 
 
-@dataclass(frozen=True, eq=False)
-class Poses3D:
+@dataclass(frozen=True, eq=False, repr=False)
+class Poses3D(_Record):
     """3D joints [T,J,3] in metres over time; measured [J] is False for joints synthesised from others.
 
     The frame they are in: "root-relative": pelvis at the origin, axes of the camera (x right, y down, z away);
@@ -136,7 +146,7 @@ class Poses3D:
         j = self.skeleton.num_joints
         if self.measured is None:
             object.__setattr__(self, "measured", np.ones(j, bool))
-        _validate(self, joints=(f"T {j} 3", np.float32), measured=(f"{j}", bool))
+        _validate(self, joints=f"T {j} 3", measured=f"{j}:bool")
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -146,8 +156,8 @@ class Poses3D:
         return replace(self, **_select(self, index, ("joints",)))
 
 
-@dataclass(frozen=True, eq=False)
-class Camera:
+@dataclass(frozen=True, eq=False, repr=False)
+class Camera(_Record):
     """A pinhole camera without distortion.
 
     focal (fx, fy) px, center (cx, cy) px, image_size (w, h) px. A world point X is at rotation @ X + translation in the
@@ -163,8 +173,7 @@ class Camera:
     origin: Literal["given", "metadata", "assumed"] = "given"
 
     def __post_init__(self) -> None:
-        kind = np.float64
-        _validate(self, focal=("2", kind), center=("2", kind), rotation=("3 3", kind), translation=("3", kind))
+        _validate(self, focal="2:float64", center="2:float64", rotation="3 3:float64", translation="3:float64")
         if (self.focal <= 0).any():
             raise InputError(f"Camera.focal is {tuple(self.focal)}, expected two lengths in pixels above zero")
 
@@ -175,8 +184,8 @@ class Camera:
         return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
-@dataclass(frozen=True, eq=False)
-class Track:
+@dataclass(frozen=True, eq=False, repr=False)
+class Track(_Record):
     """One person through the video: every frame from the first to the last sighting, without holes.
 
     frame_index [T] (consecutive), timestamp [T] s, boxes_xyxy [T,4] px, box_scores [T], keypoints [T,K,2] px,
@@ -199,18 +208,10 @@ class Track:
     _rows = ("frame_index", "timestamp", "boxes_xyxy", "box_scores", "keypoints", "scores", "sigma", "observed")
 
     def __post_init__(self) -> None:
-        k, kind = self.skeleton.num_joints, np.float32
-        _validate(
-            self,
-            frame_index=("T", np.int64),
-            timestamp=("T", np.float64),
-            boxes_xyxy=("T 4", kind),
-            box_scores=("T", kind),
-            keypoints=(f"T {k} 2", kind),
-            scores=(f"T {k}", kind),
-            sigma=(f"T {k} 2", kind),
-            observed=("T", bool),
-        )
+        k = self.skeleton.num_joints
+        shapes = {"keypoints": f"T {k} 2", "scores": f"T {k}", "sigma": f"T {k} 2"}
+        times = {"frame_index": "T:int64", "timestamp": "T:float64", "observed": "T:bool"}
+        _validate(self, **times, **shapes, boxes_xyxy="T 4", box_scores="T")
         if (np.diff(self.frame_index) != 1).any():
             raise InputError(f"Track {self.track_id}: frame_index must rise by one; fill gaps with observed=False")
         if self.poses3d is not None and len(self.poses3d) != len(self):
@@ -230,8 +231,8 @@ class Track:
         return row if 0 <= row < len(self) else None
 
 
-@dataclass(frozen=True, eq=False)
-class VideoResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class VideoResult(_Record):
     """Everything found in one image, folder, video or camera recording.
 
     tracks         one per person, by track_id
@@ -257,7 +258,7 @@ class VideoResult:
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _validate(self, timestamps=("F", np.float64))
+        _validate(self, timestamps="F:float64")
         object.__setattr__(self, "tracks", tuple(self.tracks))
         object.__setattr__(self, "frame_size", tuple(int(side) for side in self.frame_size))
 
@@ -274,8 +275,7 @@ class VideoResult:
 
     def people(self, frame_index: int) -> list[tuple[Track, int]]:
         """Each track that reaches this frame, with its row there."""
-        rows = ((track, track.row(frame_index)) for track in self.tracks)
-        return [(track, row) for track, row in rows if row is not None]
+        return [(track, row) for track in self.tracks if (row := track.row(frame_index)) is not None]
 
     def save(self, path: str | Path) -> list[Path]:
         """Write the result: a name ending in .json or .npz makes that file, any other name a folder with both."""

@@ -90,3 +90,9 @@ def test_camera_matrix():
     camera = Camera((500, 510), (320, 240), (640, 480))
     np.testing.assert_array_equal(camera.matrix @ (0, 0, 1), (320, 240, 1))
     np.testing.assert_array_equal(camera.matrix @ (1, 1, 1), (820, 750, 1))
+
+
+def test_a_result_prints_short():
+    text = repr(VideoResult([track()], (640, 480), 25.0, np.arange(500) / 25, "x.mp4"))
+    assert "keypoints=[5, 17, 2]" in text and "timestamps=[500]" in text and "frame_size=(640, 480)" in text
+    assert len(text) < 3000

@@ -161,6 +161,8 @@ def write_overlay(
         raise InputError(f"{path}: no frame was processed, so there is nothing to draw")
     clock = clock or StageClock()
     frames = _reopen(result, source)
+    if path.exists() and Path(frames.name).exists() and path.samefile(frames.name):
+        raise InputError(f"{path}: the overlay would take the place of its own input; choose another name or folder")
     painter = OverlayPainter(result, **style)
     if single:
         with clock.stage("draw"):

@@ -153,3 +153,11 @@ def test_what_does_not_fit_is_named(make_result, tmp_path):
         with pytest.raises(InputError, match=words):
             call()
     assert not list(tmp_path.iterdir())
+
+
+def test_input_is_never_overwritten(make_result, tmp_path):
+    path = make_result([(0, 9)]).overlay(tmp_path / "overlay.mp4", source=[blank()] * 10, panel=False)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="its own input"):
+        make_result([(0, 9)], source=str(path)).overlay(tmp_path / "overlay.mp4")
+    assert path.read_bytes() == before
