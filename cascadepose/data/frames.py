@@ -106,5 +106,5 @@ def open_source(source: Any, fps: float | None = None) -> FrameSource:
     if path.is_dir():
         return images.FolderSource(path, fps)
     if images.is_image(path):
-        return images.ImageSource(path)
+        return images.open_image(path)
     return video.VideoSource(path)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from cascadepose.data.frames import DEFAULT_FPS, FrameSource
 from cascadepose.errors import InputError
@@ -78,15 +78,19 @@ def check_readable(path: Path) -> None:
 
 
 def is_image(path: Path) -> bool:
-    """Whether the name says picture (an animated GIF is a video)."""
+    """Whether the name says picture."""
     suffix = path.suffix.lower()
-    if suffix == ".gif":
-        try:
-            with Image.open(path) as image:
-                return not image.is_animated
-        except (OSError, SyntaxError, ValueError):
-            return True
     return suffix in Image.registered_extensions() and suffix not in _NOT_PICTURES
+
+
+def open_image(path: Path) -> FrameSource:
+    """A single picture, or a video where the file is an animation (GIF, WebP, PNG)."""
+    try:
+        with Image.open(path) as image:
+            moving = image.format in ("GIF", "WEBP", "PNG") and getattr(image, "is_animated", False)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        moving = False  # ImageSource says what is wrong
+    return AnimationSource(path) if moving else ImageSource(path)
 
 
 def natural_key(path: Path) -> list[tuple[int, int | str]]:
@@ -106,6 +110,27 @@ class ImageSource(FrameSource):
 
     def _images(self) -> Iterator[tuple[float, np.ndarray]]:
         yield 0.0, self._image
+
+
+class AnimationSource(FrameSource):
+    """The frames of an animated picture with the durations that it states."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.name = str(path)
+        with Image.open(path) as image:
+            self.size, self.num_frames = image.size, image.n_frames
+        times = [time for time, _ in self._images()]
+        self.fps = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else DEFAULT_FPS
+
+    def _images(self) -> Iterator[tuple[float, np.ndarray]]:
+        time = 0.0
+        try:
+            with Image.open(self.name) as image:
+                for frame in ImageSequence.Iterator(image):
+                    yield time, to_rgb(frame)
+                    time += (frame.info.get("duration") or 100) / 1000  # as browsers do where nothing is stated
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            raise InputError(f"{self.name}: is damaged or cut off ({error}); copy or export it again") from None
 
 
 class FolderSource(FrameSource):

@@ -256,3 +256,14 @@ def test_live_source_counts_time_from_its_first_frame():
         pytest.skip("this PyAV has no generated sources")
     assert source.live and source.num_frames is None and source.size == (64, 48)
     np.testing.assert_allclose([frame.timestamp for frame in source], np.arange(10) / 10, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x.webp", "x.png"])
+def test_animated_pictures_are_videos(tmp_path, name):
+    frames = [Image.fromarray(picture(shade=80 * index)) for index in range(3)]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=[50, 100, 100])
+    source = open_source(tmp_path / name)
+    assert not source.is_image and source.num_frames == 3 and source.size == (64, 48)
+    for _ in range(2):
+        np.testing.assert_allclose([frame.timestamp for frame in source], [0, 0.05, 0.15])
+        assert [round(frame.image[2, 2, 0] / 80) for frame in source] == [0, 1, 2]
