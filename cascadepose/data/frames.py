@@ -97,7 +97,7 @@ def open_source(source: Any, fps: float | None = None) -> FrameSource:
     camera = video.camera_number(source)
     if camera is not None:
         return video.open_camera(camera, fps)
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | Path) or not str(source).strip():
         raise InputError(f"{source!r} is no source of frames; give a path, a camera number or arrays")
     if "://" in str(source):
         return video.VideoSource(str(source), live=True)

@@ -149,6 +149,8 @@ def test_missing_file_camera_and_stream():
         open_source("rtsp://127.0.0.1:1/none")
     with pytest.raises(InputError, match="no source of frames"):
         open_source(3.5)
+    with pytest.raises(InputError, match="no source of frames"):
+        open_source("")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "P", "1", "CMYK", "I;16", "I", "F"])
