@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ _REACH = (
     2.0,
     3.0,
 )  # how far from its prediction a person may turn up: at once, per second unseen, at most [body sizes]
-_GROWTH = 1.3, 0.3  # by which factor the size may change: at once, per second unseen
+_GROWTH = 1.7, 0.2  # by which factor the size may change: at once, per second unseen
 
 
 def pairwise_iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
@@ -62,10 +63,19 @@ def similarity(a: Poses2D, b: Poses2D) -> np.ndarray:
     return np.where(evidence > 0.5, (oks + overlap) / 2, overlap)
 
 
-def suppress_duplicates(poses: Poses2D, max_oks: float = 0.75, max_iou: float = 0.85) -> np.ndarray:
-    """Indices [P'] of the poses to keep, rising: of two that agree this far, the one with the higher box score."""
+def suppress_duplicates(
+    poses: Poses2D, max_oks: float = 0.75, max_iou: float = 0.85, max_oks_inside: float = 0.4
+) -> np.ndarray:
+    """Indices [P'] of the poses to keep, rising: of two that agree this far, the one with the higher box score.
+
+    max_oks_inside: limit where a small box lies within a large one, as a head's does in its person's.
+    """
     oks, evidence = pairwise_oks(poses, poses)
-    same = (pairwise_iou(poses.boxes_xyxy, poses.boxes_xyxy) > max_iou) | ((oks > max_oks) & (evidence > 2.0))
+    iou, area = pairwise_iou(poses.boxes_xyxy, poses.boxes_xyxy), _area(poses)
+    small, large = np.minimum(area[:, None], area[None]), np.maximum(area[:, None], area[None])
+    inside = (iou > 0.8 * small / np.maximum(large, 1.0)) & (small < 0.5 * large)
+    limit = np.where(inside, max_oks_inside, max_oks)
+    same = (iou > max_iou) | ((oks > limit) & (evidence > 2.0))
     kept: list[int] = []
     for index in np.argsort(-poses.box_scores, kind="stable"):
         if not same[index, kept].any():
@@ -123,16 +133,20 @@ class Tracker:
             person.frames += 1
         for index in free[poses.box_scores[free] >= self.start_score]:
             keys[index] = self._begin(timestamp, poses[int(index)])
-        self._confirm()
+        for person in self._people:
+            if person.hits >= self.min_hits and 2 * person.hits >= person.frames:
+                self._confirm(person)
         return keys
 
     def finish(self) -> None:
         """The video is over: people who were seen in every frame from their first to the last are confirmed too."""
         for person in self._people:
             if person.hits == person.frames:
-                self._confirm_person(person)
+                self._confirm(person)
 
-    def _match(self, cost, timestamp, poses, waiting, free, keys):
+    def _match(
+        self, cost: Callable, timestamp: float, poses: Poses2D, waiting: np.ndarray, free: np.ndarray, keys: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Assign what `cost` allows; returns the people still waiting and the poses still free."""
         if not (len(waiting) and len(free)):
             return waiting, free
@@ -180,18 +194,10 @@ class Tracker:
         return self._next_key - 1
 
     def _forget(self, timestamp: float) -> None:
-        def expected(person: _Person) -> bool:
-            limit = self.max_absence if person.key in self.ids else self.max_gap
-            return timestamp - person.last_seen <= max(limit, self._patience)
+        limits = {True: max(self.max_absence, self._patience), False: max(self.max_gap, self._patience)}
+        self._people = [p for p in self._people if timestamp - p.last_seen <= limits[p.key in self.ids]]
 
-        self._people = [person for person in self._people if expected(person)]
-
-    def _confirm(self) -> None:
-        for person in self._people:
-            if person.hits >= self.min_hits and 2 * person.hits >= person.frames:
-                self._confirm_person(person)
-
-    def _confirm_person(self, person: _Person) -> None:
+    def _confirm(self, person: _Person) -> None:
         self.ids.setdefault(person.key, len(self.ids) + 1)
 
 

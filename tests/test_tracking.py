@@ -92,6 +92,16 @@ def test_duplicates_of_one_person_are_dropped(make_people):
     assert len(tracks) == 2 and ids[0][0] == 0
 
 
+def test_part_of_a_person_in_a_box_of_its_own_is_dropped(make_people):
+    whole = make_people([(100, 100, 150, 0), (300, 100, 150, 0)])
+    boxes = np.concatenate([whole.boxes_xyxy, [[70, 25, 135, 90]]])
+    rows = [np.concatenate([values, values[:1]]) for values in (whole.keypoints, whole.scores, whole.sigma)]
+    rows[0][2] += (4, 6)
+    rows[1][2, 7:] = 0.1
+    poses = Poses2D(*rows, boxes, [0.6, 0.8, 0.9])
+    assert suppress_duplicates(poses).tolist() == [1, 2]
+
+
 def test_two_people_close_to_each_other_are_both_kept(make_people):
     assert len(suppress_duplicates(make_people([(100, 100, 150, 0), (140, 105, 150, 2)]))) == 2
 
