@@ -182,16 +182,15 @@ class Tracker:
         return np.where(fits, distance / reach + growth + change, _FAR)
 
     def _see(self, person: _Person, timestamp: float, pose: Poses2D) -> None:
-        elapsed = max(timestamp - person.last_seen, 1e-3)
-        velocity = (_center(pose)[0] - _center(person.pose)[0]) / elapsed
+        velocity = (_center(pose)[0] - _center(person.pose)[0]) / max(timestamp - person.last_seen, 1e-3)
         keep = _MOMENTUM if person.hits > 1 else 0.0
         person.velocity = keep * person.velocity + (1 - keep) * velocity
         person.pose, person.last_seen, person.hits = pose, timestamp, person.hits + 1
 
     def _begin(self, timestamp: float, pose: Poses2D) -> int:
-        self._people.append(_Person(self._next_key, pose, timestamp, np.zeros(2, np.float32)))
-        self._next_key += 1
-        return self._next_key - 1
+        key, self._next_key = self._next_key, self._next_key + 1
+        self._people.append(_Person(key, pose, timestamp, np.zeros(2, np.float32)))
+        return key
 
     def _forget(self, timestamp: float) -> None:
         limits = {True: max(self.max_absence, self._patience), False: max(self.max_gap, self._patience)}
