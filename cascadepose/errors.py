@@ -4,6 +4,6 @@
 class InputError(ValueError):
     """Bad input from outside (file, video, annotation, checkpoint, setting).
 
-    The message is one line that names the thing at fault and the remedy; the command line prints it without a traceback and exits
-    with status 2.
+    The message is one line that names the thing at fault and the remedy; the command line prints it without a traceback
+    and exits with status 2.
     """

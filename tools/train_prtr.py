@@ -13,7 +13,6 @@ from importlib import import_module
 STAGES = {
     "detector": ("cascadepose.tasks.detector", "DetectorTaskConfig"),
     "keypoints": ("cascadepose.tasks.keypoints", "KeypointTaskConfig"),
-    "joint": ("cascadepose.tasks.joint", "JointTaskConfig"),
 }
 
 

@@ -1,5 +1,6 @@
 """From queries to joints: which query is which joint, and where in the crop a query looks."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
@@ -19,7 +20,7 @@ def assign_queries(logits: Tensor, background: bool = False) -> tuple[Tensor, Te
     kept = logits if background else logits[..., :-1]
     probability = kept.softmax(-1)[..., : logits.shape[-1] - 1].transpose(1, 2)
     found = [linear_sum_assignment(cost, maximize=True)[1] for cost in probability.cpu().numpy()]
-    query = torch.tensor(found, dtype=torch.long).reshape(probability.shape[:2]).to(logits.device)
+    query = torch.from_numpy(np.array(found, dtype=np.int64)).reshape(probability.shape[:2]).to(logits.device)
     return query, probability.gather(2, query[..., None])[..., 0]
 
 
@@ -41,7 +42,7 @@ class HeatmapReference(nn.Module):
         self.mix = nn.Sequential(nn.GroupNorm(8, dim), nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1))
 
     def forward(self, hs: Tensor, memory: Tensor, fine: Tensor | None) -> tuple[Tensor, Tensor]:
-        """hs [L, N, Q, C], memory [N, C, h, w], fine [N, F, h', w'] -> logits [L, N, Q, h', w'], places [L, N, Q, 2]."""
+        """hs [L, N, Q, C], memory [N, C, h, w], fine [N, F, h', w'] -> logits [L, N, Q, h', w'], places [L, N, Q, 2]"""
         pixels = self.coarse(memory)
         if self.fine is not None:
             pixels = self.fine(fine) + F.interpolate(pixels, size=fine.shape[-2:], mode="bilinear", align_corners=False)

@@ -134,7 +134,8 @@ class KeypointTask:
                     {"image_id": record.image_id, "category_id": 1, "keypoints": flat, "score": score.mean().item()}
                 )
                 position += 1
-        found = evaluate_keypoints(self.config.validation.annotations, results)
+        images = {entry["image_id"] for entry in results} if count < len(data) else None
+        found = evaluate_keypoints(self.config.validation.annotations, results, image_ids=images)
         return {key: found[key] for key in ("AP", "AP50", "AP75", "AR")}
 
     def save(self, model: nn.Module, path: Path, info: dict) -> None:

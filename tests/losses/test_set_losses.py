@@ -1,0 +1,105 @@
+"""The set losses against the official criteria, and what our data ask of them beyond those."""
+
+import numpy as np
+import pytest
+import torch
+
+from cascadepose.losses.detection import BoxTargets, DetectionCriterion
+from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets, heatmap_entropy, laplace_nll
+
+
+def load(shared, name):
+    with np.load(shared / "oracles" / f"{name}.npz") as file:
+        return {key: torch.from_numpy(file[key]) for key in file.files}
+
+
+def test_detr_criterion(shared):
+    case = load(shared, "detr_criterion")
+    counts = [3, 0, 5]
+    boxes, labels = torch.zeros(3, 5, 4), torch.zeros(3, 5, dtype=torch.long)
+    for number, count in enumerate(counts):
+        boxes[number, :count], labels[number, :count] = case[f"in.boxes{number}"], case[f"in.labels{number}"]
+    out = {"pred_logits": case["in.pred_logits"], "pred_boxes": case["in.pred_boxes"], "aux_outputs": []}
+    losses = DetectionCriterion(num_logits=92)(out, BoxTargets(boxes, counts, labels))
+    for ours, theirs in (("loss_class", "loss_ce"), ("loss_l1", "loss_bbox"), ("loss_giou", "loss_giou")):
+        assert losses[ours].item() == pytest.approx(case[f"out.loss.{theirs}"].item(), abs=1e-5)
+
+
+def test_prtr_criterion(shared):
+    case = load(shared, "prtr_criterion_and_decode")
+    out = {
+        "pred_kpt_logits": case["in.pred_logits"],
+        "pred_keypoints": case["in.pred_coords"],
+        "pred_kpt_sigma": torch.ones_like(case["in.pred_coords"]),
+        "aux_outputs": [],
+    }
+    visible = case["in.target_weight"][..., 0] > 0
+    targets = KeypointTargets(case["in.target"], visible, torch.ones_like(visible))
+    criterion = KeypointCriterion(17, invisible_as_positive=True, likelihood_weight=0.0, no_joint_weight=0.1)
+    losses = criterion(out, targets)
+    assert losses["loss_class"].item() == pytest.approx(case["out.loss.loss_ce"].item(), abs=1e-5)
+    assert losses["loss_keypoints"].item() == pytest.approx(case["out.loss.loss_kpts"].item(), abs=1e-5)
+
+
+def detector_outputs(queries=4):
+    torch.manual_seed(0)
+    logits = torch.randn(1, queries, 2, requires_grad=True)
+    boxes = (torch.rand(1, queries, 4) * 0.3 + 0.2).requires_grad_()
+    return {"pred_logits": logits, "pred_boxes": boxes, "aux_outputs": []}
+
+
+def test_images_with_missing_boxes_teach_no_absence():
+    out = detector_outputs()
+    targets = BoxTargets(torch.full((1, 1, 4), 0.3), [1], complete=torch.tensor([False]))
+    DetectionCriterion()(out, targets)["loss"].backward()
+    assert (out["pred_logits"].grad.abs().sum(-1) > 0).sum() == 1  # the matched query only
+
+
+def test_crowds_teach_no_absence():
+    out = detector_outputs()
+    everywhere = torch.tensor([[[0.5, 0.5, 1.0, 1.0]]])
+    DetectionCriterion()(out, BoxTargets(torch.zeros(1, 0, 4), [0], ignore=everywhere))["loss"].backward()
+    assert out["pred_logits"].grad.abs().max() == 0
+
+
+def test_an_image_without_people_has_finite_losses():
+    out = detector_outputs()
+    losses = DetectionCriterion()(out, BoxTargets(torch.zeros(1, 0, 4), [0]))
+    assert torch.isfinite(losses["loss"])
+    assert losses["loss_l1"] == 0
+
+
+@pytest.mark.parametrize("matching", ["hungarian", "ordered"])
+def test_unlabelled_joints_are_in_no_loss(matching):
+    """Whatever the model says of a joint that the data set never labels, the class loss is the same."""
+    torch.manual_seed(0)
+    logits, points = torch.randn(2, 5, 6), torch.rand(2, 5, 2)
+    visible = torch.tensor([[True, True, False, True, False]]).repeat(2, 1)
+    labelled = torch.tensor([[True, True, True, True, False]]).repeat(2, 1)
+    targets = KeypointTargets(torch.rand(2, 5, 2), visible, labelled)
+    criterion = KeypointCriterion(5, matching, no_joint_weight=0.5)
+
+    def loss(shift):
+        moved = logits.clone()
+        moved[..., 4] += shift
+        out = {"pred_kpt_logits": moved, "pred_keypoints": points, "pred_kpt_sigma": torch.ones(2, 5, 2)}
+        return criterion(out | {"aux_outputs": []}, targets)["loss_class"]
+
+    if matching == "hungarian":  # the assignment sees every probability; the class loss of the same pairs must not
+        fixed = criterion.match(logits, points, targets)
+        criterion.match = lambda *_: fixed
+    assert loss(0.0).item() == pytest.approx(loss(3.0).item(), abs=1e-6)
+
+
+def test_likelihood_is_best_where_sigma_is_the_error():
+    error = torch.full((1,), 0.3)
+    sigma = torch.linspace(0.05, 1.0, 200)
+    best = sigma[laplace_nll(error, sigma).argmin()]
+    assert best.item() == pytest.approx(0.3 * 2**0.5, abs=0.01)
+
+
+def test_heatmap_entropy_ignores_points_outside():
+    logits = torch.randn(2, 6, 5)
+    inside, outside = heatmap_entropy(logits, torch.tensor([[0.5, 0.5], [1.2, 0.5]]), 1.0)
+    assert inside > 0
+    assert outside == 0

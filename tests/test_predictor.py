@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import torch
+
+from cascadepose.errors import InputError
+from cascadepose.models.prtr import PRTR
+from cascadepose.predictor import PosePredictor
+
+BACKBONE = {"name": "mobilenetv3_small_050", "levels": [2, 3]}
+TRANSFORMER = {"d_model": 32, "num_heads": 4, "num_encoder_layers": 1, "num_decoder_layers": 1, "dim_feedforward": 64}
+
+
+@pytest.fixture(scope="module")
+def prtr():
+    torch.manual_seed(0)
+    keypoints = {"backbone": BACKBONE, "transformer": {**TRANSFORMER, "num_queries": 20}, "crop_size": [64, 48]}
+    return PRTR({"backbone": BACKBONE, "num_queries": 6, **TRANSFORMER}, keypoints, detector_side=64, max_people=3)
+
+
+def test_poses_are_in_pixels_of_each_frame(prtr, make_image):
+    frames = [make_image(60, 90), make_image(120, 80)]
+    poses = PosePredictor(prtr, threshold=0.0).predict(frames)
+    assert [len(p) for p in poses] == [3, 3]
+    for pose, frame in zip(poses, frames, strict=True):
+        size = np.tile([frame.shape[1], frame.shape[0]], 2)
+        assert (pose.boxes_xyxy[:, 2:] > pose.boxes_xyxy[:, :2]).all()
+        assert (np.abs(pose.boxes_xyxy) < 2 * size).all()
+        assert pose.keypoints.shape == (3, 17, 2)
+
+
+def test_given_boxes_and_flip_test(prtr, make_image):
+    """The flip test of a mirrored frame is the mirrored answer."""
+    frame = make_image(64, 64)
+    boxes = np.array([[10, 6, 40, 60]], np.float32)
+    predictor = PosePredictor(prtr, flip_test=True)
+    plain = predictor.predict([frame], [boxes])[0]
+    mirrored_boxes = np.stack([64 - boxes[:, 2], boxes[:, 1], 64 - boxes[:, 0], boxes[:, 3]], 1)
+    mirrored = predictor.predict([np.ascontiguousarray(frame[:, ::-1])], [mirrored_boxes])[0]
+    swap = list(plain.skeleton.flip_index)
+    expected = mirrored.keypoints[:, swap] * [-1, 1] + [64, 0]
+    np.testing.assert_allclose(plain.keypoints, expected, atol=1e-3)
+    np.testing.assert_allclose(plain.boxes_xyxy, boxes, atol=1e-4)
+
+
+def test_nobody(prtr, make_image):
+    assert len(PosePredictor(prtr, threshold=1.0).predict([make_image()])[0]) == 0
+    assert PosePredictor(prtr).predict([]) == []
+
+
+def test_frames_of_another_kind_are_named(prtr):
+    with pytest.raises(InputError, match="uint8 RGB"):
+        PosePredictor(prtr).predict([np.zeros((4, 4), np.uint8)])
