@@ -21,6 +21,7 @@ import numpy as np
 
 from cascadepose import __version__
 from cascadepose.data.frames import DEFAULT_FPS, Frame, FrameSource, open_source
+from cascadepose.devices import pick_device
 from cascadepose.errors import InputError
 from cascadepose.skeletons import SKELETONS
 from cascadepose.timing import StageClock, progress_bar
@@ -186,7 +187,7 @@ def load(
     from cascadepose.hub import load_model, weights_info
     from cascadepose.predictor import PosePredictor
 
-    device = _device(device)
+    device = pick_device(device)
     prtr = load_model(weights, device=device, kind="prtr")
     threshold = prtr.threshold if threshold is None else threshold
     if not 0 < threshold < 1:
@@ -236,19 +237,6 @@ def _recorder(record: str | Path | None, frames: FrameSource) -> AbstractContext
     from cascadepose.data.video_writer import open_video_writer
 
     return open_video_writer(record, frames.fps or DEFAULT_FPS)
-
-
-def _device(name: str | None) -> str:
-    import torch
-
-    if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {name!r} cannot be used ({reason}); use cpu, or leave it out") from None
-    return name
 
 
 def _facts(info: Any) -> dict[str, Any]:

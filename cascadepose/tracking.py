@@ -9,22 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.optimize import linear_sum_assignment
 
-from cascadepose import boxes
+from cascadepose.similarity import (
+    areas,
+    centers,
+    contained,
+    laid_at_origin,
+    pairwise_oks,
+    similarity,
+    suppress_duplicates,
+)
 from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.smoothing import fill_gaps
 from cascadepose.types import Poses2D, Track
 
 _NO_PERSON = -1
-_COLUMNS = (
-    "keypoints",
-    "sigma",
-    "boxes_xyxy",
-    "scores",
-    "box_scores",
-)  # of a packed sighting; the first three can be filled
+# of a packed sighting; the first three can be filled
+_COLUMNS = ("keypoints", "sigma", "boxes_xyxy", "scores", "box_scores")
 _FAR = 1e6
 _MOMENTUM = 0.5  # share of the old velocity that each new sighting leaves
 _COASTING = 0.4  # s; an unseen person's assumed motion dies away with this time constant
@@ -32,55 +34,9 @@ _REACH = (
     0.5,
     2.0,
     3.0,
-)  # how far from its prediction a person may turn up: at once, per second unseen, at most [body sizes]
+)  # body sizes from its prediction at which a person may turn up: at once, per second unseen, at most
 _GROWTH = 1.7, 0.2  # by which factor the size may change: at once, per second unseen
-
-
-def pairwise_iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
-    """Boxes [M,4] and [P,4] -> intersection over union [M,P]."""
-    return boxes.iou(torch.from_numpy(a_xyxy)[:, None], torch.from_numpy(b_xyxy)[None]).numpy()
-
-
-def pairwise_oks(a: Poses2D, b: Poses2D) -> tuple[np.ndarray, np.ndarray]:
-    """Object keypoint similarity [M,P] of every pose in a with every pose in b, and the weight of evidence [M,P].
-
-    The mean of exp(-d^2 / (2 area (2 sigma)^2)), as COCO defines it, over the joints weighted by the lower of both
-    scores; area is the mean of both boxes. The weight is the sum of those scores: near zero, nothing is known.
-    """
-    spread = (2 * np.asarray(a.skeleton.sigmas, np.float32)) ** 2
-    area = (_area(a)[:, None] + _area(b)[None]) / 2
-    squared = ((a.keypoints[:, None] - b.keypoints[None]) ** 2).sum(-1)  # [M,P,K]
-    closeness = np.exp(-squared / (2 * spread * np.maximum(area, 1.0)[..., None]))
-    weights = np.minimum(a.scores[:, None], b.scores[None])
-    total = weights.sum(-1)
-    return (closeness * weights).sum(-1) / np.maximum(total, 1e-6), total
-
-
-def similarity(a: Poses2D, b: Poses2D) -> np.ndarray:
-    """Mean of OKS and IoU [M,P] in 0..1; IoU alone where no joint is visible in both."""
-    overlap = pairwise_iou(a.boxes_xyxy, b.boxes_xyxy)
-    oks, evidence = pairwise_oks(a, b)
-    return np.where(evidence > 0.5, (oks + overlap) / 2, overlap)
-
-
-def suppress_duplicates(
-    poses: Poses2D, max_oks: float = 0.75, max_iou: float = 0.85, max_oks_inside: float = 0.4
-) -> np.ndarray:
-    """Indices [P'] of the poses to keep, rising: of two that agree this far, the one with the higher box score.
-
-    max_oks_inside: limit where a small box lies within a large one, as a head's does in its person's.
-    """
-    oks, evidence = pairwise_oks(poses, poses)
-    iou, area = pairwise_iou(poses.boxes_xyxy, poses.boxes_xyxy), _area(poses)
-    small, large = np.minimum(area[:, None], area[None]), np.maximum(area[:, None], area[None])
-    inside = (iou > 0.8 * small / np.maximum(large, 1.0)) & (small < 0.5 * large)
-    limit = np.where(inside, max_oks_inside, max_oks)
-    same = (iou > max_iou) | ((oks > limit) & (evidence > 2.0))
-    kept: list[int] = []
-    for index in np.argsort(-poses.box_scores, kind="stable"):
-        if not same[index, kept].any():
-            kept.append(int(index))
-    return np.array(sorted(kept), np.int64)
+_DOUBT = 0.25  # what a sighting counts that lies on a person who is known: it may be the same one twice
 
 
 @dataclass
@@ -91,8 +47,9 @@ class _Person:
     pose: Poses2D
     last_seen: float
     velocity: np.ndarray  # [2] px/s
-    hits: int = 1
-    frames: int = 1  # since the first sighting
+    hits: int = 0
+    frames: int = 0  # since the first sighting
+    credit: float = 0.0  # hits, doubtful ones counted in part
 
 
 class Tracker:
@@ -100,8 +57,8 @@ class Tracker:
 
     max_gap      s; a person unseen for less is simply expected where the motion leads
     max_absence  s; after a longer gap, until this, a person is taken up again if place, size and pose fit
-    min_hits     sightings, in at least half of the frames, before a person counts as real and gets an id; somebody
-                 seen in every frame until the very end counts too
+    min_hits     sightings, in at least half of the frames, before a person counts as real and gets an id; sightings on
+                 top of somebody known count a quarter; who is seen in every frame until the very end counts too
     start_score  box score that a first sighting needs; weaker boxes only carry on people who are known
     """
 
@@ -125,24 +82,42 @@ class Tracker:
         self._patience = 0.0 if self._time is None else 1.5 * (timestamp - self._time)
         self._time = timestamp
         self._forget(timestamp)
-        free = suppress_duplicates(poses) if len(poses) else np.zeros(0, np.int64)
-        waiting = np.arange(len(self._people))
-        for cost in (self._continuation_cost, self._return_cost):
-            waiting, free = self._match(cost, timestamp, poses, waiting, free, keys)
-        for person in self._people:
-            person.frames += 1
+        kept = free = suppress_duplicates(poses) if len(poses) else np.zeros(0, np.int64)
+        known = np.array([person.key in self.ids for person in self._people], bool)
+        confirmed, newcomers = np.flatnonzero(known), np.flatnonzero(~known)
+        confirmed, free = self._match(self._continuation_cost, timestamp, poses, confirmed, free, keys)
+        newcomers, free = self._match(self._continuation_cost, timestamp, poses, newcomers, free, keys)
+        waiting = np.concatenate([confirmed, newcomers])
+        _, free = self._match(self._return_cost, timestamp, poses, waiting, free, keys)
         for index in free[poses.box_scores[free] >= self.start_score]:
             keys[index] = self._begin(timestamp, poses[int(index)])
-        for person in self._people:
-            if person.hits >= self.min_hits and 2 * person.hits >= person.frames:
-                self._confirm(person)
+        self._count(poses, kept[keys[kept] != _NO_PERSON], keys)
         return keys
 
     def finish(self) -> None:
         """The video is over: people who were seen in every frame from their first to the last are confirmed too."""
         for person in self._people:
-            if person.hits == person.frames:
+            if person.credit == person.frames:
                 self._confirm(person)
+
+    def _count(self, poses: Poses2D, seen: np.ndarray, keys: np.ndarray) -> None:
+        """Credit the sightings of this frame and confirm who has enough."""
+        credit = dict(zip(keys[seen].tolist(), self._credit(poses, seen, keys), strict=True))
+        for person in self._people:
+            person.frames += 1
+            person.hits += person.key in credit
+            person.credit += credit.get(person.key, 0.0)
+            if person.credit >= self.min_hits and 2 * person.hits >= person.frames:
+                self._confirm(person)
+
+    def _credit(self, poses: Poses2D, seen: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        """What each of the seen poses counts."""
+        known = np.array([index for index in seen if int(keys[index]) in self.ids], np.int64)
+        if self.min_hits == 1 or not len(known):
+            return np.ones(len(seen))
+        a, b = poses[seen], poses[known]
+        close = (similarity(a, b) > 0.3) | (contained(a, b) > 0.8)
+        return np.where((close & (seen[:, None] != known)).any(1), _DOUBT, 1.0)
 
     def _match(
         self, cost: Callable, timestamp: float, poses: Poses2D, waiting: np.ndarray, free: np.ndarray, keys: np.ndarray
@@ -163,29 +138,30 @@ class Tracker:
         """[M,P] for people seen within max_gap: how little the pose is like the predicted one."""
         unseen = np.array([timestamp - person.last_seen for person in people])[:, None]
         alike = similarity(_predict(people, timestamp), poses)
-        return np.where((alike > 0.2) & (unseen <= max(self.max_gap, self._patience)), 1 - alike, _FAR)
+        recent = unseen <= max(self.max_gap, self._patience)
+        return np.where((alike > 0.2) & recent, 1 - alike, _FAR)
 
     def _return_cost(self, timestamp: float, people: list[_Person], poses: Poses2D) -> np.ndarray:
         """[M,P] for everybody not yet found: distance, change of size, and change of pose once laid on each other."""
         unseen = np.array([timestamp - person.last_seen for person in people])[:, None]
         expected = _predict(people, timestamp)
-        size_a, size_b = np.sqrt(_area(expected))[:, None], np.sqrt(_area(poses))[None]
+        size_a, size_b = np.sqrt(areas(expected))[:, None], np.sqrt(areas(poses))[None]
         size = np.maximum(np.sqrt(size_a * size_b), 1.0)
-        distance = np.linalg.norm(_center(expected)[:, None] - _center(poses)[None], axis=-1) / size
+        distance = np.linalg.norm(centers(expected)[:, None] - centers(poses)[None], axis=-1) / size
         reach = np.minimum(_REACH[0] + _REACH[1] * unseen, _REACH[2])
         growth = np.abs(np.log(np.maximum(size_a, 1.0) / np.maximum(size_b, 1.0))) / np.log(
             _GROWTH[0] + _GROWTH[1] * unseen
         )
-        oks, evidence = pairwise_oks(_laid_at_origin(expected), _laid_at_origin(poses))
+        oks, evidence = pairwise_oks(laid_at_origin(expected), laid_at_origin(poses))
         change = np.where(evidence > 0.5, 1 - oks, 0.5)
         fits = (distance < reach) & (growth < 1) & (change < 0.9)
         return np.where(fits, distance / reach + growth + change, _FAR)
 
     def _see(self, person: _Person, timestamp: float, pose: Poses2D) -> None:
-        velocity = (_center(pose)[0] - _center(person.pose)[0]) / max(timestamp - person.last_seen, 1e-3)
+        velocity = (centers(pose)[0] - centers(person.pose)[0]) / max(timestamp - person.last_seen, 1e-3)
         keep = _MOMENTUM if person.hits > 1 else 0.0
         person.velocity = keep * person.velocity + (1 - keep) * velocity
-        person.pose, person.last_seen, person.hits = pose, timestamp, person.hits + 1
+        person.pose, person.last_seen = pose, timestamp
 
     def _begin(self, timestamp: float, pose: Poses2D) -> int:
         key, self._next_key = self._next_key, self._next_key + 1
@@ -276,25 +252,3 @@ def _predict(people: list[_Person], timestamp: float) -> Poses2D:
         stacked("box_scores"),
         people[0].pose.skeleton,
     )
-
-
-def _laid_at_origin(poses: Poses2D) -> Poses2D:
-    """The poses moved and scaled so that every box is centred at the origin and covers 100 x 100 pixels."""
-    scale = (100.0 / np.maximum(np.sqrt(_area(poses)), 1.0))[:, None]
-    center = _center(poses)
-    return Poses2D(
-        (poses.keypoints - center[:, None]) * scale[..., None],
-        poses.scores,
-        poses.sigma * scale[..., None],
-        (poses.boxes_xyxy - np.tile(center, 2)) * scale,
-        poses.box_scores,
-        poses.skeleton,
-    )
-
-
-def _area(poses: Poses2D) -> np.ndarray:
-    return boxes.area(torch.from_numpy(poses.boxes_xyxy)).numpy()
-
-
-def _center(poses: Poses2D) -> np.ndarray:
-    return (poses.boxes_xyxy[:, :2] + poses.boxes_xyxy[:, 2:]) / 2

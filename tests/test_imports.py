@@ -7,7 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cascadepose"
 LEVELS = (
-    "errors files devices tensors boxes rotations skeletons geometry normalization smoothing timing types config",
+    "errors files devices tensors boxes similarity rotations skeletons geometry normalization smoothing timing types "
+    "config",
     "models losses data evaluation tracking hub",
     "predictor",
     "pipeline tasks train training export visualize",

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cascadepose.tracking import TrackBuilder, Tracker, pairwise_oks, similarity, suppress_duplicates
+from cascadepose.similarity import pairwise_oks, similarity, suppress_duplicates
+from cascadepose.tracking import TrackBuilder, Tracker
 from cascadepose.types import Poses2D
 
 FPS = 25.0
@@ -141,3 +142,13 @@ def test_somebody_who_only_flickers_is_left_out(make_people):
     person, both = [(100, 100, 150, 0)], [(100, 100, 150, 0), (400, 100, 90, 0)]
     tracks, _ = run([make_people(both if t % 5 == 0 else person) for t in range(40)])
     assert len(tracks) == 1
+
+
+def test_a_second_box_on_somebody_takes_over_no_id(make_people):
+    """A detector that now and then sees a person twice, shifted, and then only in the shifted place."""
+    frames = []
+    for t in range(60):
+        steady, shifted = (100, 100, 150, 0), (118, 118, 150, 0)
+        frames.append(make_people([steady, shifted] if t in (20, 24, 28) else [shifted] if t > 28 else [steady]))
+    tracks, _ = run(frames)
+    assert [len(track) for track in tracks] == [60]

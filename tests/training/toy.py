@@ -90,7 +90,16 @@ class Task:
 
 
 def settings(folder: Path, **changes) -> TrainConfig:
-    plain = {"epochs": 3, "batch_size": 4, "warmup_steps": 3, "lr": 0.01, "num_workers": 0, "tensorboard": False}
+    """One thread, for sums over several threads round differently and a killed run is a process of its own."""
+    plain = {
+        "num_threads": 1,
+        "epochs": 3,
+        "batch_size": 4,
+        "warmup_steps": 3,
+        "lr": 0.01,
+        "num_workers": 0,
+        "tensorboard": False,
+    }
     return TrainConfig(output_dir=str(folder), **{**plain, **changes})
 
 
