@@ -1,6 +1,10 @@
 """What a step is, in one process and in two, and when the loop refuses to go on."""
 
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +16,10 @@ from cascadepose.train import Interrupted, TrainConfig, fit
 
 
 def test_two_processes_agree_with_each_other_and_with_one(toy, tmp_path):
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    rendezvous = {"run_id": "toy", "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}  # torchrun --standalone
-    config = LaunchConfig(1, 1, 2, **rendezvous, start_method="fork", max_restarts=0, monitor_interval=0.05)
-    elastic_launch(config, toy.train_and_leave_weights)(tmp_path / "two")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    root = str(Path(__file__).parents[2])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+    subprocess.run([*launcher, toy.__file__, str(tmp_path / "two")], env=environment, check=True, timeout=300)
     toy.assert_same(*(torch.load(tmp_path / "two" / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)))
 
     fit(toy.Task(toy.Config(dropout=0)), toy.settings(tmp_path / "one", batch_size=16, device="cpu"))

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,3 +145,7 @@ def train_and_leave_weights(folder: Path) -> None:
     task = Task(Config(dropout=0))
     fit(task, settings(folder, accumulate=2, num_threads=1, device="cpu"))
     torch.save(task.model.state_dict(), folder / f"rank{os.environ['RANK']}.pt")
+
+
+if __name__ == "__main__":
+    train_and_leave_weights(Path(sys.argv[1]))
