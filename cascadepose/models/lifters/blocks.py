@@ -7,19 +7,23 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over the second to last axis: [N, L, C] -> [N, L, C]."""
+    """Multi-head self-attention over the second to last axis: [N, L, C] -> [N, L, C].
 
-    def __init__(self, dim: int, num_heads: int):
+    dropout  share of the attention weights that training drops
+    """
+
+    def __init__(self, dim: int, num_heads: int, dropout: float = 0.0):
         super().__init__()
         if dim % num_heads:
             raise ValueError(f"dim {dim} is not a multiple of num_heads {num_heads}")
-        self.num_heads = num_heads
+        self.num_heads, self.dropout = num_heads, dropout
         self.proj = nn.Linear(dim, dim)
         self.qkv = nn.Linear(dim, dim * 3)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = rearrange(self.qkv(x), "n l (three h d) -> three n h l d", three=3, h=self.num_heads).unbind(0)
-        return self.proj(rearrange(scaled_dot_product_attention(q, k, v), "n h l d -> n l (h d)"))
+        mixed = scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        return self.proj(rearrange(mixed, "n h l d -> n l (h d)"))
 
 
 class MLP(nn.Module):
