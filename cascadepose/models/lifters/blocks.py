@@ -39,6 +39,43 @@ class MLP(nn.Module):
         return self.fc2(self.act(self.fc1(x)))
 
 
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al., ECCV 2016): in training, leaves out the branch of each sample with `rate`."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"drop_path {rate} is not within 0..1")
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
+class Block(nn.Module):
+    """Attention and MLP over the second to last axis, pre-norm and residual: [N, L, C] -> [N, L, C]."""
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, drop_path: float = 0.0, eps: float = 1e-6):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, num_heads)
+        self.drop_path = DropPath(drop_path)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = MLP(dim, int(dim * mlp_ratio))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+def drop_rates(depth: int, last: float) -> list[float]:
+    """Rates of `DropPath` that rise evenly from zero in the first of `depth` blocks to `last` in the last."""
+    return [last * i / max(depth - 1, 1) for i in range(depth)]
+
+
 class DualStreamBlock(nn.Module):
     """Spatial and temporal attention, each with its own MLP, pre-norm and residual: [B, T, J, C] -> [B, T, J, C].
 
