@@ -21,4 +21,6 @@ KINDS = {
     "keypoint_estimator": (".keypoints", "KeypointEstimator"),
     "prtr": (".prtr", "PRTR"),
     "dstformer": (".lifters.dstformer", "DSTformer"),
+    "poseformer": (".lifters.poseformer", "PoseFormer"),
+    "poseformerv2": (".lifters.poseformerv2", "PoseFormerV2"),
 }
