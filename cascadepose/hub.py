@@ -18,10 +18,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cascadepose.checkpoints import read_checkpoint
 from cascadepose.devices import pick_device
 from cascadepose.errors import InputError
 from cascadepose.files import atomic_path
-from cascadepose.tensors import check_fit, one_line, open_safetensors, read_tensors
+from cascadepose.tensors import check_fit, one_line, open_safetensors
 
 if TYPE_CHECKING:
     import torch
@@ -121,7 +122,7 @@ def load_model(
             f"version of cascadepose ({found.info.get('version', 'not named')}): update the package or the file"
         ) from None
     source = found.path if checkpoint is None else Path(checkpoint).expanduser()
-    tensors = read_tensors(source)
+    tensors = read_checkpoint(source).tensors
     check_fit(source, tensors, model.state_dict())
     model.load_state_dict(tensors, strict=True)
     return model.to(device=place, dtype=torch.float32).eval()

@@ -10,8 +10,6 @@ from cascadepose.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-CONTAINERS = ("model", "state_dict", "model_pos", "best_state_dict")  # where training codes keep the tensors
-
 
 def open_safetensors(path: Path):
     """A safetensors reader; InputError says what the file is instead."""
@@ -20,12 +18,13 @@ def open_safetensors(path: Path):
     try:
         return safe_open(path, framework="pt")
     except SafetensorError as error:
-        raise InputError(f"{path}: {_what_is_wrong(path, error)}") from None
+        raise InputError(f"{path}: {file_problem(path, error)}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from None
 
 
-def _what_is_wrong(path: Path, error: Exception) -> str:
+def file_problem(path: Path, error: Exception) -> str:
+    """What a file that is no safetensors file is, and what to do about it."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
@@ -38,41 +37,9 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
         )
     if "IncompleteBuffer" in str(error) or (len(head) > 9 and head[8:9] == b"{"):
         return f"cut off or damaged ({path.stat().st_size:,} bytes are there); copy or download it again"
+    if head.lstrip().startswith(b"<"):
+        return "not a safetensors file but a web page; download the file itself, for instance with a browser"
     return "not a safetensors file; use a file written by cascadepose or a packaged name"
-
-
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Every tensor of a safetensors or PyTorch file by name, on the CPU; wrappers that training adds are taken off."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; check the path")
-    with path.open("rb") as file:
-        head = file.read(4)
-    if not head.startswith((b"PK\x03\x04", b"\x80")):
-        with open_safetensors(path) as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    return _read_pickled(path)
-
-
-def _read_pickled(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a PyTorch file without running any code of its own."""
-    import pickle
-
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise InputError(
-            f"{path}: holds Python objects besides tensors, which are not loaded for safety; save its state_dict alone"
-        ) from None
-    except (RuntimeError, EOFError, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({one_line(error)}); copy or download it again") from None
-    for key in CONTAINERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise InputError(f"{path}: holds no table of named tensors; save the model's state_dict")
-    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
 
 
 def check_fit(path: Path, tensors: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
