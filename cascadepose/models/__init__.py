@@ -23,4 +23,7 @@ KINDS = {
     "dstformer": (".lifters.dstformer", "DSTformer"),
     "poseformer": (".lifters.poseformer", "PoseFormer"),
     "poseformerv2": (".lifters.poseformerv2", "PoseFormerV2"),
+    "strided": (".lifters.strided", "StridedTransformer"),
+    "strided_refine": (".lifters.refine", "ReprojectionRefine"),
+    "tcn": (".lifters.tcn", "TCN"),
 }
