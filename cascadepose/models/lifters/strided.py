@@ -1,4 +1,4 @@
-"""Strided Transformer (Li et al., IEEE Transactions on Multimedia 2022): a sequence of 2D poses -> its centre pose in 3D.
+"""Strided Transformer (Li et al., IEEE Transactions on Multimedia 2022): many 2D poses -> the centre one in 3D.
 
 A vanilla transformer encoder (VTE, section III-B) keeps every frame, a strided one (STE, section III-C) shortens the
 sequence to one token. Training supervises both ("full-to-single", section III-D): `losses.lifting.full_to_single`.
@@ -138,7 +138,7 @@ class StridedEncoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and feed-forward layer, each pre-norm with dropout and residual: [B, T, C] -> [B, ceil(T/stride), C]."""
+    """Attention and feed-forward layer, pre-norm with dropout and residual: [B, T, C] -> [B, ceil(T / stride), C]."""
 
     def __init__(self, dim: int, hidden: int, num_heads: int, dropout: float, stride: int | None = None):
         super().__init__()
@@ -183,7 +183,7 @@ class StridedMLP(nn.Module):
 
 
 class StdNorm(nn.Module):
-    """Normalises by the unbiased standard deviation plus epsilon, unlike `nn.LayerNorm`; the published weights need it."""
+    """Normalises by the unbiased standard deviation plus epsilon, unlike `nn.LayerNorm`: published weights need it."""
 
     def __init__(self, dim: int):
         super().__init__()
