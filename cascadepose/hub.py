@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -93,24 +94,28 @@ def load_model(
     *,
     kind: str | None = None,
     allow_download: bool = False,
+    hints: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Rebuild a model and fill it: eval mode, float32, every tensor accounted for.
 
     device: see `pick_device`; "auto" takes a GPU where there is one.
-    checkpoint: fill the model with the tensors of this file instead (safetensors, or a PyTorch file of plain tensors,
-        also inside "model" or the like and with "module." before the names); name_or_path then gives the architecture
-        only.
+    checkpoint: fill the model with the tensors of this file instead (safetensors or PyTorch, see
+        `checkpoints.read_checkpoint`); name_or_path then gives the architecture only. It may be an official file, where
+        name_or_path is a family of official models ("detr") or one of them ("detr-r50"), see docs/checkpoints.md.
     kind: refuse a file that holds another kind of model.
     allow_download: let the Hugging Face hub be asked for a file that is not in its local cache.
+    hints: for official files, what their tensors' shapes cannot tell.
 
-    Raises InputError: unknown name or device, file of another format or cut off, other kind, tensors that are missing,
-    left over or of other shapes.
+    Raises InputError: unknown name or device, file of another format or cut off, other kind or family, tensors that are
+    missing, left over or of other shapes.
     """
     import torch
 
     from cascadepose import models
 
     place = pick_device(device)
+    if official := _official(name_or_path, checkpoint, kind, hints):
+        return official.to(place)
     found = weights_info(name_or_path, allow_download)
     if kind is not None and found.kind != kind:
         raise InputError(f"{found.name}: holds a model of kind {found.kind!r}, but {kind!r} is needed here")
@@ -126,6 +131,26 @@ def load_model(
     check_fit(source, tensors, model.state_dict())
     model.load_state_dict(tensors, strict=True)
     return model.to(device=place, dtype=torch.float32).eval()
+
+
+def _official(
+    name_or_path: str | Path, checkpoint: str | Path | None, kind: str | None, hints: Mapping[str, Any] | None
+) -> nn.Module | None:
+    """The model in an official checkpoint; None where `name_or_path` does not name an official model."""
+    from cascadepose.conversion import is_official, translate
+
+    name = os.fspath(name_or_path)
+    if not is_official(name):
+        return None
+    if checkpoint is None:
+        raise InputError(
+            f"{name}: an official model, whose weights are not in this package; get the file from its origin "
+            "(docs/checkpoints.md) and give it as `checkpoint`"
+        )
+    translation = translate(checkpoint, name, hints)
+    if kind is not None and translation.kind != kind:
+        raise InputError(f"{checkpoint}: holds a model of kind {translation.kind!r}, but {kind!r} is needed here")
+    return translation.build()
 
 
 def save_model(

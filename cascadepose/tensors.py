@@ -33,7 +33,8 @@ def file_problem(path: Path, error: Exception) -> str:
         return "a Git LFS pointer, not the weights; run `git lfs pull`"
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return (
-            "a PyTorch checkpoint, not a safetensors file; give it as `checkpoint` to a model of the same architecture"
+            "a PyTorch checkpoint, not a safetensors file; give it as `checkpoint` to a model of the same architecture "
+            "or, if it is an official one, use `cascadepose convert`"
         )
     if "IncompleteBuffer" in str(error) or (len(head) > 9 and head[8:9] == b"{"):
         return f"cut off or damaged ({path.stat().st_size:,} bytes are there); copy or download it again"

@@ -45,4 +45,4 @@ def recognise(tensors: Tensors, name: str | None = None) -> Family:
         if candidate.recognises(tensors):
             return candidate
     first = ", ".join(list(tensors)[:3]) or "none"
-    raise InputError(f"{len(tensors)} tensors ({first}, ...) are not those of {' or '.join(forms(name))}")
+    raise InputError(f"its {len(tensors)} tensors ({first}, ...) are not those of {' or '.join(forms(name))}")
