@@ -8,12 +8,17 @@ def build(kind: str, **config) -> nn.Module:
 
     Raises ValueError for a kind that does not exist.
     """
+    return model_class(kind)(**config)
+
+
+def model_class(kind: str) -> type[nn.Module]:
+    """The class that `build` calls for one of the `KINDS`. Raises ValueError for a kind that does not exist."""
     import importlib
 
     if kind not in KINDS:
         raise ValueError(f'unknown model kind "{kind}": use one of {", ".join(KINDS)}')
     module, name = KINDS[kind]
-    return getattr(importlib.import_module(module, __name__), name)(**config)
+    return getattr(importlib.import_module(module, __name__), name)
 
 
 KINDS = {
@@ -24,6 +29,6 @@ KINDS = {
     "poseformer": (".lifters.poseformer", "PoseFormer"),
     "poseformerv2": (".lifters.poseformerv2", "PoseFormerV2"),
     "strided": (".lifters.strided", "StridedTransformer"),
-    "strided_refine": (".lifters.refine", "ReprojectionRefine"),
+    "strided_refine": (".refine", "ReprojectionRefine"),
     "tcn": (".lifters.tcn", "TCN"),
 }

@@ -6,7 +6,7 @@ import torch
 from cascadepose import models
 from cascadepose.errors import InputError
 from cascadepose.hub import load_model, save_model
-from cascadepose.models.lifters.refine import on_rays
+from cascadepose.models.refine import on_rays
 from cascadepose.models.upstream import family
 
 CASES = [

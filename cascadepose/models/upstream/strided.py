@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cascadepose.errors import InputError
-from cascadepose.models.lifters.refine import on_rays
+from cascadepose.models.refine import on_rays
 from cascadepose.models.upstream.family import Family, Tensors
 
 STRIDES = {(27, 3): [3, 3, 3], (351, 3): [3, 9, 13]}  # released: (frames, strided layers)
