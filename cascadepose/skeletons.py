@@ -57,12 +57,14 @@ class Skeleton:
 
         keypoints  [..., K, D]; D is 2 (image, y down) or, for "midpoints" only, any number of coordinates
         scores     [..., K] or None
-        style      "midpoints": pelvis, spine, thorax and head are midpoints of hips, hips and shoulders, shoulders
-                   and eyes (the practice of MotionBERT);
-                   "gast": the offsets that the MHFormer and Strided Transformer demos use (GAST-Net), averaged scores
+        style      "midpoints": joints that have no namesake are means, from COCO-17: pelvis, spine, thorax and head of
+                   hips, hips and shoulders, shoulders, and eyes (the practice of MotionBERT);
+                   "gast": the offsets that the MHFormer and Strided Transformer demos use (GAST-Net), averaged
+                   scores; it differs for COCO-17 only
 
-        Returns joints [..., J, D], scores [..., J] (a synthesised joint has the lowest score of its parents; None if
-        none were given), and measured [J], False for joints that no single input joint stands for.
+        Returns joints [..., J, D], scores [..., J] (a synthesised joint has the lowest score of its parents, from
+        Halpe-26 their mean as in MotionBERT; None if none were given), and measured [J], False for joints that no
+        single input joint stands for.
         Raises InputError for an unknown pair of skeletons or style, or a joint count that is not this skeleton's.
         """
         to = H36M17 if to is None else to
@@ -115,28 +117,45 @@ def _conversion(source: str, target: str, style: str) -> _Conversion:
     if source == target:
         count = SKELETONS[source].num_joints
         return _Conversion(np.eye(count)[None], np.arange(count)[:, None].repeat(4, 1), np.ones(count, bool), False)
-    if (source, target) != ("coco17", "h36m17"):
-        raise InputError(f"no conversion from {source} to {target}; known: coco17 to h36m17")
+    if (source, target) not in _MEANS:
+        known = ", ".join(f"{a} to {b}" for a, b in _MEANS)
+        raise InputError(f"no conversion from {source} to {target}; known: {known}")
     if style not in ("midpoints", "gast"):
         raise InputError(f"unknown conversion style {style!r}; use 'midpoints' or 'gast'")
-    return _coco_to_h36m(style)
+    rule = _by_means(SKELETONS[source], SKELETONS[target], _MEANS[source, target], mean_scores=source == "halpe26")
+    return _gast(rule) if style == "gast" and source == "coco17" else rule
 
 
-def _coco_to_h36m(style: str) -> _Conversion:
-    coco = np.eye(17)
-    rows = np.zeros((17, 17))
-    parents = np.zeros((17, 4), np.int64)
-    for j, name in enumerate(H36M17.names):
-        if name in COCO17.names:
-            rows[j] = coco[COCO17.names.index(name)]
-            parents[j] = COCO17.names.index(name)
-    hips, shoulders, eyes, ears = (coco[list(pair)].mean(0) for pair in ((11, 12), (5, 6), (1, 2), (3, 4)))
-    parents[0], parents[8], parents[7] = [11, 12, 11, 12], [5, 6, 5, 6], [5, 6, 11, 12]
-    measured = np.array([name in COCO17.names for name in H36M17.names])
-    rows[0], rows[7], rows[8] = hips, (hips + shoulders) / 2, shoulders
-    if style == "midpoints":
-        rows[10], parents[10] = eyes, [1, 2, 1, 2]
-        return _Conversion(rows[None], parents, measured, mean_scores=False)
+_MEANS = {  # joints that have no namesake are means of these; a name that is repeated counts twice
+    ("coco17", "h36m17"): {
+        "pelvis": "left_hip right_hip",
+        "spine": "left_shoulder right_shoulder left_hip right_hip",
+        "thorax": "left_shoulder right_shoulder",
+        "head": "left_eye right_eye",
+    },
+    ("halpe26", "h36m17"): {"spine": "neck pelvis", "thorax": "neck"},
+    ("posetrack17", "h36m17"): {
+        "pelvis": "left_hip right_hip",
+        "spine": "neck neck left_hip right_hip",
+        "thorax": "neck",
+    },
+}
+
+
+def _by_means(source: Skeleton, target: Skeleton, means: dict[str, str], mean_scores: bool) -> _Conversion:
+    """Every joint of the target as the mean of joints of the source, at most four."""
+    parents = [[source.index(name) for name in means.get(joint, joint).split()] for joint in target.names]
+    rows = np.stack([np.eye(source.num_joints)[index].mean(0) for index in parents])
+    padded = np.array([np.resize(index, 4) for index in parents])
+    measured = np.array([len(index) == 1 for index in parents])
+    return _Conversion(rows[None], padded, measured, mean_scores)
+
+
+def _gast(rule: _Conversion) -> _Conversion:
+    """The offsets of GAST-Net on top of the midpoints of COCO17."""
+    coco, rows, measured = np.eye(17), rule.matrices[0], rule.measured.copy()
+    shoulders, eyes, ears = (coco[list(pair)].mean(0) for pair in ((5, 6), (1, 2), (3, 4)))
+    parents = rule.parents.copy()
     parents[10] = [1, 2, 3, 4]
     measured[9] = False
     nose = coco[0]
@@ -226,4 +245,28 @@ H36M17 = Skeleton(
     edges=tuple((parent, joint) for joint, parent in enumerate(_H36M_PARENTS) if parent >= 0),
 )
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, H36M17)}
+HALPE26 = Skeleton(
+    name="halpe26",
+    names=(
+        *COCO17.names,
+        *("head", "neck", "pelvis", "left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe"),
+        *("left_heel", "right_heel"),
+    ),
+    parents=(18, 0, 0, 1, 2, 18, 18, 5, 6, 7, 8, 19, 19, 11, 12, 13, 14, 18, 19, -1, 15, 16, 15, 16, 15, 16),
+    flip_pairs=(*COCO17.flip_pairs, (20, 21), (22, 23), (24, 25)),
+    edges=(
+        *((0, 1), (0, 2), (1, 3), (2, 4), (17, 18), (0, 18), (18, 5), (18, 6), (5, 7), (7, 9), (6, 8), (8, 10)),
+        *((18, 19), (19, 11), (19, 12), (11, 13), (13, 15), (12, 14), (14, 16)),
+        *((15, 20), (15, 22), (15, 24), (16, 21), (16, 23), (16, 25)),
+    ),
+)
+
+POSETRACK17 = Skeleton(
+    name="posetrack17",
+    names=("nose", "neck", "head", *COCO17.names[3:]),
+    parents=(1, -1, 1, 0, 0, 1, 1, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+    flip_pairs=COCO17.flip_pairs[1:],
+    edges=((0, 1), (0, 2), (0, 3), (0, 4), (1, 5), (1, 6), *COCO17.edges[8:]),
+)
+
+SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, H36M17, HALPE26, POSETRACK17)}
