@@ -31,6 +31,24 @@ def velocity(pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tens
     return _mean((pred.diff(dim=-3) - target.diff(dim=-3)).norm(dim=-1), weight)
 
 
+def reprojection(pred: Tensor, keypoints: Tensor, scores: Tensor) -> Tensor:
+    """Distance in the image plane, orthographic, times the score of each joint (MotionBERT, section 3.3).
+
+    pred [..., T, J, 3] and keypoints [..., T, J, 2] in normalised image units; scores [..., T, J].
+    """
+    return ((pred[..., :2] - keypoints[..., :2]).norm(dim=-1) * scores).mean()
+
+
+def full_to_single(single: Tensor, full: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Total under "loss" and its parts, for a lifter that answers both ways (Strided Transformer, section III-D).
+
+    single [..., 1, J, 3] is the frame T // 2, full [..., T, J, 3] every frame of target [..., T, J, 3].
+    """
+    middle = target.shape[-3] // 2
+    parts = {"full": mpjpe(full, target), "single": mpjpe(single, target[..., middle : middle + 1, :, :])}
+    return {"loss": parts["full"] + parts["single"], **parts}
+
+
 def lifting_losses(
     pred: Tensor,
     target: Tensor,
