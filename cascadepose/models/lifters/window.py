@@ -140,14 +140,18 @@ def _windows(count: int, lifter: nn.Module) -> tuple[np.ndarray, np.ndarray, np.
     """Frames [N, W] to feed, frames [N, F] that the outputs stand for (-1: padding), and blending weights [F]."""
     size = lifter.num_frames
     if lifter.frames_out == "center":
-        before = size - 1 if lifter.causal else size // 2
-        index = np.arange(count)[:, None] - before + np.arange(size)
+        index = np.arange(count)[:, None] - output_frame(lifter) + np.arange(size)
         return np.clip(index, 0, count - 1), np.arange(count)[:, None], np.ones(1)
     last = max(count - size, 0)
     starts = np.unique(np.append(np.arange(0, last, max(size // 2, 1)), last))
     index = starts[:, None] + np.arange(size)
     weights = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2 + 1e-3
     return np.minimum(index, count - 1), np.where(index < count, index, -1), weights
+
+
+def output_frame(lifter: nn.Module) -> int:
+    """Index in a window of the one frame that a lifter with `frames_out` "center" answers for."""
+    return lifter.num_frames - 1 if lifter.causal else lifter.num_frames // 2
 
 
 def _run(lifter: nn.Module, x: np.ndarray, batch_size: int, flip_test: bool) -> np.ndarray:
