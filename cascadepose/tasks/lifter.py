@@ -1,6 +1,7 @@
 """Training a lifter on motion capture: data, model, losses and validation for `train.fit`."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from cascadepose.errors import InputError
 class LifterTaskConfig:
     """What lifter to train on what."""
 
+    kind: str = "dstformer"
+    """Which lifter: dstformer, poseformer, poseformerv2, ... as `cascadepose.models.KINDS` lists them."""
+    model: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of its class; window, normalisation and rate are those below."""
     train_motion: str = "data/cmu_h36m17_60fps_train.npz"
     """npz of [T,17,3] sequences in metres, y up, to train on."""
     val_motion: str = "data/cmu_h36m17_60fps_val.npz"
@@ -25,16 +30,6 @@ class LifterTaskConfig:
     """Frames per second that the lifter sees; inference resamples to it."""
     num_frames: int = 27
     """Frames of a window."""
-    dim: int = 96
-    """Channels of a token."""
-    depth: int = 3
-    """Dual-stream blocks."""
-    num_heads: int = 4
-    """Attention heads."""
-    mlp_ratio: float = 2.0
-    """Hidden channels of an MLP relative to dim."""
-    dim_rep: int = 96
-    """Channels of the motion representation."""
     normalization: str = "crop_scale"
     """How 2D joints are normalised: crop_scale, screen or center."""
     noise: str = "mixed"
@@ -42,19 +37,25 @@ class LifterTaskConfig:
     scale_weight: float = 0.5
     """Weight of N-MPJPE beside MPJPE."""
     velocity_weight: float = 2.0
-    """Weight of the velocity loss."""
+    """Weight of the velocity loss; a lifter that answers for one frame has none."""
     short_frames: int = 9
     """Frames of a window in the first epochs: they cost less, and single poses are what is learned first."""
     short_epochs: int = 0
-    """Number of these epochs."""
+    """Number of these epochs; only for lifters that take windows of any length and answer for every frame."""
     epoch_length: int | None = None
     """Windows in an epoch; null is all of them once."""
     weights: str | None = None
-    """Packaged name or file of weights to start from; its architecture, normalisation and rate count, not these."""
+    """Packaged name or file of weights to start from; its kind, sizes, normalisation and rate count, not these."""
+
+
+VALIDATION_STRIDE = 5  # frames between the windows of a lifter that answers for one frame of each
 
 
 class LifterTask:
-    """The training loop's view of a lifter. Metrics in millimetres over the windows of the validation motion."""
+    """The training loop's view of a lifter. Metrics in millimetres over the windows of the validation motion.
+
+    Raises InputError for motion files that cannot be used, and for a model that is no lifter or does not fit.
+    """
 
     name = "lifter"
     metric = "mpjpe_detector"
@@ -67,7 +68,10 @@ class LifterTask:
         self.config = config
         self.epoch_length = config.epoch_length
         self.epoch = 0
-        self.model = _start_model(config)
+        self.kind, self.model = _start_model(config)
+        self.every_frame = self.model.frames_out == "all"
+        if config.short_epochs and not self.every_frame:
+            raise InputError(f"task.short_epochs: a {self.kind} has windows of one length only; set it to 0")
         settings: dict[str, Any] = {
             "num_frames": config.num_frames,
             "frame_rate": self.model.frame_rate,
@@ -77,9 +81,9 @@ class LifterTask:
         }
         self.train_set = MotionDataset(load_motion(config.train_motion), noise=config.noise, **settings)
         motion = load_motion(config.val_motion)
+        stride = config.num_frames if self.every_frame else VALIDATION_STRIDE
         self.val_sets = {
-            noise: MotionDataset(motion, noise=noise, stride=config.num_frames, **settings)
-            for noise in ("clean", "detector")
+            noise: MotionDataset(motion, noise=noise, stride=stride, **settings) for noise in ("clean", "detector")
         }
         pose = mean_pose(self.train_set, limit=1000).astype(np.float64).round(4).tolist()
         self.model.mean_pose = self.model.config["mean_pose"] = pose
@@ -94,14 +98,26 @@ class LifterTask:
 
         config = self.config
         frames = config.short_frames if self.epoch < config.short_epochs else config.num_frames
-        pred, target = model(batch["x"][:, :frames]).float(), batch["joints"][:, :frames]
+        pred, target = model(batch["x"][:, :frames]).float(), self.answered(batch["joints"][:, :frames])
         return lifting_losses(pred, target, scale_weight=config.scale_weight, velocity_weight=config.velocity_weight)
+
+    def answered(self, joints: Tensor) -> Tensor:
+        """The frames of a window's joints [B, T, J, 3] that the lifter answers for: all of them or one."""
+        from cascadepose.models.lifters.window import output_frame
+
+        if self.every_frame:
+            return joints
+        frame = output_frame(self.model)
+        return joints[:, frame : frame + 1]
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict]:
         """Matrices decay; biases, norms and position embeddings do not."""
         decay, rest = [], []
         for name, parameter in self.model.named_parameters():
-            (rest if parameter.ndim < 2 or name.endswith("_embed") else decay).append(parameter)
+            if not parameter.requires_grad:
+                continue
+            positions = re.search("(pos|temp)_embed", name)
+            (rest if parameter.ndim < 2 or positions else decay).append(parameter)
         return [
             {"params": decay, "lr": lr, "weight_decay": weight_decay},
             {"params": rest, "lr": lr, "weight_decay": 0.0},
@@ -109,7 +125,10 @@ class LifterTask:
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """MPJPE, P-MPJPE and MPJVE in mm (a frame), one window each, no flip test, clean and detector-like 2D."""
+        """MPJPE, P-MPJPE and MPJVE in mm (a frame), window by window, no flip test, clean and detector-like 2D.
+
+        MPJVE needs neighbours: a lifter that answers for one frame of a window has none here.
+        """
         from cascadepose.evaluation.lifting import mpjpe, mpjve, p_mpjpe
 
         metrics = {}
@@ -117,10 +136,11 @@ class LifterTask:
             batch = self.collate([dataset[i] for i in range(len(dataset))])
             device = next(model.parameters()).device
             pred = torch.cat([model(x.to(device)).float().cpu() for x in batch["x"].split(64)]).numpy()
-            pred, target = pred - pred[..., :1, :], batch["joints"].numpy()
+            pred, target = pred - pred[..., :1, :], self.answered(batch["joints"]).numpy()
             metrics[f"mpjpe_{noise}"] = float(mpjpe(pred, target).mean())
             metrics[f"p_mpjpe_{noise}"] = float(p_mpjpe(pred, target).mean())
-            metrics[f"mpjve_{noise}"] = float(mpjve(pred, target).mean())
+            if self.every_frame:
+                metrics[f"mpjve_{noise}"] = float(mpjve(pred, target).mean())
         return metrics
 
     def new_epoch(self, epoch: int) -> None:
@@ -131,30 +151,59 @@ class LifterTask:
         """Write a weights file."""
         from cascadepose import hub
 
-        hub.save_model(model, path, "dstformer", info)
+        hub.save_model(model, path, self.kind, info)
 
 
-def _start_model(config: LifterTaskConfig) -> nn.Module:
-    """A fresh lifter, or the one of `config.weights`, which keeps what it was trained to see."""
-    from cascadepose import hub, models
+def _start_model(config: LifterTaskConfig) -> tuple[str, nn.Module]:
+    """Kind and model: a fresh lifter, or the one of `config.weights`, which keeps what it was trained to see."""
+    from cascadepose import hub
 
     if config.weights is None:
-        return models.build(
-            "dstformer",
-            dim=config.dim,
-            depth=config.depth,
-            num_heads=config.num_heads,
-            mlp_ratio=config.mlp_ratio,
-            dim_rep=config.dim_rep,
-            maxlen=config.num_frames,
-            normalization=config.normalization,
-            frame_rate=config.frame_rate,
-        )
-    model = hub.load_model(config.weights, kind="dstformer").train()
-    if config.num_frames > model.maxlen:
-        raise InputError(f"{config.weights} takes at most {model.maxlen} frames: set task.num_frames to that or less")
+        kind, model, source = config.kind, _fresh_model(config), f"task.kind {config.kind!r} with this task.model"
+    else:
+        kind, source = hub.weights_info(config.weights).kind, config.weights
+        _check_kind(kind, source)
+        model = hub.load_model(config.weights).train()
+    longest = getattr(model, "maxlen", None)
+    if longest is None:
+        if config.num_frames != model.num_frames:
+            raise InputError(f"{source} takes windows of {model.num_frames} frames: set task.num_frames to that")
+        return kind, model
+    if config.num_frames > longest:
+        raise InputError(f"{source} takes at most {longest} frames: set task.num_frames to that or less")
     model.num_frames = model.config["num_frames"] = config.num_frames
-    return model
+    return kind, model
+
+
+def _fresh_model(config: LifterTaskConfig) -> nn.Module:
+    from inspect import signature
+
+    from cascadepose import models
+    from cascadepose.config import nearest
+
+    _check_kind(config.kind, "task.kind")
+    known = signature(models.model_class(config.kind)).parameters
+    if unknown := [name for name in config.model if name not in known]:
+        hint = nearest(f"task.model.{unknown[0]}", [f"task.model.{name}" for name in known])
+        raise InputError(f"a {config.kind} has no task.model.{unknown[0]}{hint}")
+    settings = {
+        "num_frames": config.num_frames,
+        "maxlen": config.num_frames,
+        "normalization": config.normalization,
+        "frame_rate": config.frame_rate,
+    }
+    try:
+        return models.build(config.kind, **{k: v for k, v in settings.items() if k in known} | config.model)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"task.model: a {config.kind} cannot be built from it: {error}") from None
+
+
+def _check_kind(kind: str, source: str) -> None:
+    from cascadepose import models
+
+    lifters = [name for name, (module, _) in models.KINDS.items() if module.startswith(".lifters.")]
+    if kind not in lifters or not hasattr(models.model_class(kind), "input_skeleton"):
+        raise InputError(f"{source}: {kind!r} is no lifter; use dstformer, poseformer or another that lifts")
 
 
 def build_task(config: LifterTaskConfig) -> LifterTask:

@@ -1,5 +1,7 @@
 """The lifter task: learns, validates, saves what the hub loads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,8 @@ def config(tmp_path, rng):
     for name in ("train", "val"):
         np.savez(tmp_path / f"{name}.npz", one=(base + swing).astype(np.float32), two=(base - swing).astype(np.float32))
     motion = {"train_motion": str(tmp_path / "train.npz"), "val_motion": str(tmp_path / "val.npz")}
-    return LifterTaskConfig(**motion, num_frames=9, dim=16, depth=1, num_heads=2, dim_rep=16, short_frames=3)
+    model = {"dim": 16, "depth": 1, "num_heads": 2, "dim_rep": 16}
+    return LifterTaskConfig(**motion, num_frames=9, model=model, short_frames=3)
 
 
 def test_a_few_steps_lower_the_loss(config):
@@ -63,7 +66,7 @@ def test_going_on_from_weights(config, tmp_path):
     task = build_task(config)
     path = tmp_path / "lifter.safetensors"
     task.save(task.model, path, {})
-    config.weights, config.normalization, config.dim, config.num_frames = str(path), "screen", 64, 5
+    config.weights, config.normalization, config.model, config.num_frames = str(path), "screen", {"dim": 64}, 5
     again = build_task(config)
     of_the_data = {"mean_pose": again.model.mean_pose}
     assert again.model.config == task.model.config | {"num_frames": 5} | of_the_data
@@ -90,3 +93,82 @@ def test_missing_motion(config):
     config.val_motion = "nowhere.npz"
     with pytest.raises(InputError, match=r"nowhere\.npz"):
         build_task(config)
+
+
+OTHERS = {
+    "poseformer": {"embed_dim_ratio": 4, "depth": 1, "num_heads": 2, "drop_path": 0.0},
+    "poseformerv2": {"kept_frames": 3, "kept_coefficients": 3, "embed_dim_ratio": 4, "depth": 1, "num_heads": 2},
+    "strided": {"strides": [3, 3], "dim": 16, "hidden": 16, "depth": 1, "num_heads": 2, "dropout": 0.0},
+    "tcn": {"widths": [3, 3], "dim": 16, "in_channels": 3},
+}
+
+
+@pytest.fixture(params=OTHERS)
+def other(request, config):
+    """The same data for a lifter that answers for the middle frame."""
+    return replace(config, kind=request.param, model=OTHERS[request.param])
+
+
+def test_lifters_of_one_frame_learn(other):
+    torch.manual_seed(0)
+    task = build_task(other)
+    batch = task.collate([task.train_set[(i, 5)] for i in range(8)])
+    assert batch["x"].shape == (8, 9, 17, task.model.in_channels)
+    optimizer = torch.optim.AdamW(task.parameter_groups(3e-3, 0.01))
+    losses = []
+    for _ in range(30):
+        parts = task.losses(task.model, batch)
+        optimizer.zero_grad()
+        parts["loss"].backward()
+        optimizer.step()
+        losses.append(parts["mpjpe"].item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_lifters_of_one_frame_validate_and_save(other, tmp_path):
+    task = build_task(other)
+    metrics = task.validate(task.model.eval())
+    assert metrics.keys() == {f"{name}_{noise}" for name in ("mpjpe", "p_mpjpe") for noise in ("clean", "detector")}
+    assert all(np.isfinite(value) for value in metrics.values())
+    path = tmp_path / "lifter.safetensors"
+    task.save(task.model, path, {})
+    again = build_task(replace(other, weights=str(path), kind="dstformer", model={}))
+    assert again.kind == other.kind
+    assert again.model.config == task.model.config | {"mean_pose": again.model.mean_pose}
+    with pytest.raises(InputError, match="takes windows of 9 frames"):
+        build_task(replace(other, weights=str(path), num_frames=5))
+
+
+def test_the_answer_is_for_the_middle_or_the_last_frame(config):
+    joints = torch.arange(9.0)[None, :, None, None].expand(2, 9, 17, 3)
+    for causal, frame in ((False, 4), (True, 8)):
+        model = OTHERS["poseformer"] | {"causal": causal}
+        answered = build_task(replace(config, kind="poseformer", model=model)).answered(joints)
+        assert answered.shape == (2, 1, 17, 3)
+        assert answered.unique().tolist() == [frame]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"kind": "prtr"}, "no lifter"),
+        ({"kind": "poseformr"}, "no lifter"),
+        ({"kind": "poseformer", "model": {"depht": 2}}, "did you mean task.model.depth"),
+        ({"kind": "poseformer", "model": {"num_heads": 5}}, "num_heads 5"),
+        ({"kind": "poseformer", "model": {"num_frames": 27}}, "windows of 27 frames"),
+        ({"kind": "poseformer", "model": {}, "short_epochs": 2}, "short_epochs"),
+        ({"kind": "poseformer", "model": {"embed_dim_ratio": "wide"}}, "cannot be built"),
+    ],
+)
+def test_models_that_cannot_be_trained(change, message, config):
+    with pytest.raises(InputError, match=message):
+        build_task(replace(config, **change))
+
+
+def test_position_embeddings_do_not_decay(other):
+    task = build_task(other)
+    groups = task.parameter_groups(1e-3, 0.1)
+    decay = {id(p) for p in groups[0]["params"]}
+    for name, parameter in task.model.named_parameters():
+        positions = any(word in name for word in ("pos_embed", "temp_embed"))
+        assert (id(parameter) in decay) == (parameter.ndim > 1 and not positions and parameter.requires_grad), name
