@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class LifterTask:
         self.epoch = 0
         self.kind, self.model = _start_model(config)
         self.every_frame = self.model.frames_out == "all"
+        self.both_ways = not self.every_frame and "both" in signature(self.model.forward).parameters
         if config.short_epochs and not self.every_frame:
             raise InputError(f"task.short_epochs: a {self.kind} has windows of one length only; set it to 0")
         settings: dict[str, Any] = {
@@ -93,10 +95,13 @@ class LifterTask:
         return {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Total and parts, in metres."""
-        from cascadepose.losses.lifting import lifting_losses
+        """Total and parts, in metres; a lifter that can answer both ways is trained full-to-single."""
+        from cascadepose.losses.lifting import full_to_single, lifting_losses
 
         config = self.config
+        if self.both_ways:
+            single, full = model(batch["x"], both=True)
+            return full_to_single(single.float(), full.float(), batch["joints"])
         frames = config.short_frames if self.epoch < config.short_epochs else config.num_frames
         pred, target = model(batch["x"][:, :frames]).float(), self.answered(batch["joints"][:, :frames])
         return lifting_losses(pred, target, scale_weight=config.scale_weight, velocity_weight=config.velocity_weight)
@@ -176,8 +181,6 @@ def _start_model(config: LifterTaskConfig) -> tuple[str, nn.Module]:
 
 
 def _fresh_model(config: LifterTaskConfig) -> nn.Module:
-    from inspect import signature
-
     from cascadepose import models
     from cascadepose.config import nearest
 

@@ -121,7 +121,7 @@ def test_lifters_of_one_frame_learn(other):
         optimizer.zero_grad()
         parts["loss"].backward()
         optimizer.step()
-        losses.append(parts["mpjpe"].item())
+        losses.append(parts["loss"].item())
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -137,6 +137,14 @@ def test_lifters_of_one_frame_validate_and_save(other, tmp_path):
     assert again.model.config == task.model.config | {"mean_pose": again.model.mean_pose}
     with pytest.raises(InputError, match="takes windows of 9 frames"):
         build_task(replace(other, weights=str(path), num_frames=5))
+
+
+def test_a_lifter_that_answers_both_ways_is_trained_full_to_single(config):
+    task = build_task(replace(config, kind="strided", model=OTHERS["strided"]))
+    batch = task.collate([task.train_set[(i, 0)] for i in range(2)])
+    parts = task.losses(task.model, batch)
+    assert parts.keys() == {"loss", "full", "single"}
+    assert parts["loss"].item() == pytest.approx(parts["full"].item() + parts["single"].item())
 
 
 def test_the_answer_is_for_the_middle_or_the_last_frame(config):
