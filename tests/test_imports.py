@@ -12,7 +12,7 @@ LEVELS = (
     "models losses data evaluation tracking hub conversion",
     "predictor",
     "pipeline tasks train training export visualize",
-    "cli benchmark parity",
+    "cli commands doctor benchmark parity",
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 MODELS_MAY_NOT_SEE = {"config", "data", "losses", "evaluation", "tracking", "hub"}
