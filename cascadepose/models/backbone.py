@@ -21,6 +21,8 @@ class Backbone(nn.Module):
         training on a CPU bearable; a gradient to the *pixels* then needs `frozen_stages=0`).
     frozen_norm: batch normalisation with constant statistics and affine part, for small batches and for folded weights.
     mean, std: of the pixels in 0..1 that the network was pre-trained with.
+    pyramid: False returns one map, the one that the network's classifier would pool: for HRNet that of its
+        classification head, which adds all resolutions up at stride 32 (Wang et al., TPAMI 2020, figure 4c).
     options: further keyword arguments of the timm constructor, e.g. {"pad_type": "same"}.
     """
 
@@ -33,24 +35,36 @@ class Backbone(nn.Module):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         options: dict | None = None,
+        pyramid: bool = True,
     ):
         super().__init__()
         import timm
 
-        known = timm.create_model(name, features_only=True, pretrained=False, **(options or {}))
+        self.pyramid = pyramid
+        if pyramid:
+            self._build_pyramid(name, levels, options or {})
+        else:
+            self.body = timm.create_model(name, pretrained=False, num_classes=0, **(options or {}))
+            self._pick, self.channels = [0], [self.body.num_features]
+            self.strides = [self.body.feature_info[-1]["reduction"]]
+        self.frozen_norm = frozen_norm
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.freeze(frozen_stages)
+
+    def _build_pyramid(self, name: str, levels: Sequence[int], options: dict) -> None:
+        import timm
+
+        known = timm.create_model(name, features_only=True, pretrained=False, **options)
         count = len(known.feature_info.channels())
         self.levels = [level % count for level in levels]
         self.body = timm.create_model(
-            name, features_only=True, pretrained=False, out_indices=sorted(set(self.levels)), **(options or {})
+            name, features_only=True, pretrained=False, out_indices=sorted(set(self.levels)), **options
         )
         order = sorted(set(self.levels))
         self._pick = [order.index(level) for level in self.levels]
         self.channels = [self.body.feature_info.channels()[i] for i in self._pick]
         self.strides = [self.body.feature_info.reduction()[i] for i in self._pick]
-        self.frozen_norm = frozen_norm
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
-        self.freeze(frozen_stages)
 
     def freeze(self, stages: int) -> None:
         """Stop training the first `stages` children of the network (timm blocks count one by one)."""
@@ -86,5 +100,5 @@ class Backbone(nn.Module):
         x = (images - self.mean) / self.std
         if mask is not None:
             x = x.masked_fill(mask[:, None], 0.0)
-        features = self.body(x)
+        features = self.body(x) if self.pyramid else [self.body.forward_features(x)]
         return [features[i] for i in self._pick]
