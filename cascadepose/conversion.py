@@ -59,16 +59,18 @@ class Translation:
         return model.to(dtype=torch.float32).eval()
 
 
-def translate(path: str | Path, name: str | None = None, hints: Mapping[str, Any] | None = None) -> Translation:
+def translate(
+    source: str | Path | Checkpoint, name: str | None = None, hints: Mapping[str, Any] | None = None
+) -> Translation:
     """Read an official file and put it into this package's words; nothing of it is run.
 
-    name: of its family (`cascadepose.models.upstream.FAMILIES`) or of a known file (`cascadepose.official`), None to
-    recognise it. hints: what the tensors' shapes cannot tell, under the official names; those of a known file, found by
-    its name, need not be given.
+    source: the file, or what was read of it. name: of its family (`cascadepose.models.upstream.FAMILIES`) or of a known
+    file (`cascadepose.official`), None to recognise it. hints: what the tensors' shapes cannot tell, under the official
+    names; those of a known file, found by its name, need not be given.
 
     Raises InputError: not readable (see `read_checkpoint`), of another family or of none, tensors missing.
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint = source if isinstance(source, Checkpoint) else read_checkpoint(source)
     known = official_file(name) if name else None
     name = known.family if known else name
     known = known or official_file(checkpoint.path.name)

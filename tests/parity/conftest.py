@@ -1,6 +1,5 @@
 """Official outputs: small ones lie beside this file, large ones in the shared data folder."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,23 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def parity():
-    """The module fill.py: `fill`, `load_case`, `official_state_dict`."""
-    spec = importlib.util.spec_from_file_location("parity_fill", HERE / "fill.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The module that fills models as the official ones were: `fill`, `load_case`, `official_state_dict`."""
+    from cascadepose.parity import fill
+
+    return fill
 
 
 @pytest.fixture
-def oracle(parity, request):
+def oracle_folder(request):
+    """oracle_folder(name): the folder that holds a case; skips where the shared data is needed and missing."""
+
+    def find(name: str) -> Path:
+        return HERE if (HERE / f"{name}.npz").exists() else request.getfixturevalue("shared") / "oracles"
+
+    return find
+
+
+@pytest.fixture
+def oracle(parity, oracle_folder):
     """oracle(name): the description and the arrays of a case; skips where the shared data is needed and missing."""
-
-    def load(name: str):
-        folder = HERE if (HERE / f"{name}.npz").exists() else request.getfixturevalue("shared") / "oracles"
-        return parity.load_case(folder, name)
-
-    return load
+    return lambda name: parity.load_case(oracle_folder(name), name)

@@ -1,7 +1,7 @@
-"""Stand-in weights for parity tests: every tensor is a function of its official name and shape.
+"""Stand-in weights for comparisons: every tensor is a function of its official name and shape.
 
 An oracle lists an official model's state_dict as (name, shape, dtype). `fill` gives each tensor values from numpy's
-frozen legacy generator, seeded by crc32 of the name: a test rebuilds the state_dict that the official code ran with.
+frozen legacy generator, seeded by crc32 of the name: so the state_dict that the official code ran with is built again.
 """
 
 import json
