@@ -8,6 +8,7 @@ Any lifter will do that declares `num_frames`, `frames_out`, `causal`, `in_chann
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,16 +69,19 @@ def lift_sequences(
     clips = [_prepare(lifter, _checked(lifter, sequence)) for sequence in sequences]
     if not clips:
         return []
-    joints = _run(lifter, np.concatenate([clip.x for clip in clips]), batch_size, flip_test)
-    parts = np.split(joints, np.cumsum([len(clip.x) for clip in clips])[:-1])
+    joints = _run(lifter, clips, batch_size, flip_test)
+    parts = np.split(joints, np.cumsum([len(clip.index) for clip in clips])[:-1])
     return [_assemble(clip, part) for clip, part in zip(clips, parts, strict=True)]
 
 
 @dataclass(frozen=True)
 class _Clip:
-    """A sequence cut into windows: their inputs, the frame that every output stands for and how much it counts."""
+    """A sequence cut into windows: their frames, the frame that every output stands for and how much it counts."""
 
-    x: np.ndarray  # [N, W, J, C]
+    keypoints: np.ndarray  # [T', K, 2] px
+    scores: np.ndarray  # [T', K]
+    image_size: tuple[int, int]
+    index: np.ndarray  # [N, W] frames to feed
     frames: np.ndarray  # [N, F] indices into times, -1 where the output is padding
     weights: np.ndarray  # [F]
     times: np.ndarray  # [T'] of the frames that the lifter sees
@@ -116,16 +120,7 @@ def _prepare(lifter: nn.Module, sequence: Sequence2D) -> _Clip:
     if times is not wanted:
         keypoints, scores = resample(keypoints, wanted, times), resample(scores, wanted, times)
     index, frames, weights = _windows(len(times), lifter)
-    x = lifter_input(
-        keypoints[index],
-        scores[index],
-        sequence.image_size,
-        lifter.normalization,
-        lifter.in_channels,
-        lifter.input_skeleton,
-        lifter.skeleton,
-    )
-    return _Clip(x.astype(np.float32), frames, weights, times, wanted)
+    return _Clip(keypoints, scores, sequence.image_size, index, frames, weights, times, wanted)
 
 
 def _lifter_times(times: np.ndarray, rate: float | None) -> np.ndarray:
@@ -154,14 +149,45 @@ def output_frame(lifter: nn.Module) -> int:
     return lifter.num_frames - 1 if lifter.causal else lifter.num_frames // 2
 
 
-def _run(lifter: nn.Module, x: np.ndarray, batch_size: int, flip_test: bool) -> np.ndarray:
+def _run(lifter: nn.Module, clips: list[_Clip], batch_size: int, flip_test: bool) -> np.ndarray:
     device = next(lifter.parameters()).device
     training = lifter.training
     lifter.eval()
-    batches = torch.from_numpy(x).split(batch_size)
-    joints = [_predict(lifter, batch.to(device), flip_test).float().cpu().numpy() for batch in batches]
-    lifter.train(training)
+    try:
+        batches = _batches(lifter, clips, batch_size)
+        joints = [_predict(lifter, batch.to(device), flip_test).float().cpu().numpy() for batch in batches]
+    finally:
+        lifter.train(training)
     return np.concatenate(joints)
+
+
+def _batches(lifter: nn.Module, clips: list[_Clip], batch_size: int) -> Iterator[Tensor]:
+    """The windows of all clips in order, [n, W, J, C] with n up to `batch_size`.
+
+    Made one batch at a time: a lifter that answers for one frame a window sees every frame many times over.
+    """
+    bounds = np.cumsum([0, *(len(clip.index) for clip in clips)])
+    for start in range(0, bounds[-1], batch_size):
+        x = []
+        for clip, first in zip(clips, bounds[:-1], strict=True):
+            index = clip.index[max(start - first, 0) : max(start + batch_size - first, 0)]
+            if len(index):
+                x.append(_inputs(lifter, clip, index))
+        yield torch.from_numpy(np.concatenate(x))
+
+
+def _inputs(lifter: nn.Module, clip: _Clip, index: np.ndarray) -> np.ndarray:
+    """What the lifter sees of windows of these frames [n, W]: float32 [n, W, J, C]."""
+    x = lifter_input(
+        clip.keypoints[index],
+        clip.scores[index],
+        clip.image_size,
+        lifter.normalization,
+        lifter.in_channels,
+        lifter.input_skeleton,
+        lifter.skeleton,
+    )
+    return x.astype(np.float32)
 
 
 def _predict(lifter: nn.Module, x: Tensor, flip_test: bool) -> Tensor:
