@@ -28,3 +28,18 @@ def sample_clip(sequence: np.ndarray, start: float, step: float, num_frames: int
     Linear between frames; beyond the ends the end frame is repeated.
     """
     return resample(sequence, np.arange(len(sequence)), start + step * np.arange(num_frames))
+
+
+def whole_clips(lengths: list[int], num_frames: int, stride: int) -> list[tuple[int, np.ndarray]]:
+    """Clips that lie within one sequence, as MotionBERT cuts them: (sequence number, its frames [num_frames]).
+
+    A sequence that is too short gives one clip in which frames repeat; what is left behind the last whole clip of a
+    longer one is dropped.
+    """
+    clips = []
+    for number, length in enumerate(lengths):
+        if length < num_frames:
+            clips.append((number, np.arange(num_frames) * length // num_frames))
+        for start in range(0, length - num_frames + 1, max(stride, 1)):
+            clips.append((number, start + np.arange(num_frames)))
+    return clips
