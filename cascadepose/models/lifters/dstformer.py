@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from cascadepose.models.lifters.blocks import DualStreamBlock, fuse, init_transformer
 
@@ -23,10 +24,14 @@ class DSTformer(nn.Module):
     frame_rate   Hz of the training clips, None if any rate will do
     mean_pose    [J, 3] metres: mean root-relative camera-frame pose of the training set, the baseline that any lifter
                  has to beat; part of `config`, not used by forward
+
+    Set `gradient_checkpointing` to train with less memory: a block's activations are then computed again on the way
+    back.
     """
 
     frames_out = "all"
     causal = False
+    gradient_checkpointing = False
     input_skeleton = "coco17"
     skeleton = "h36m17"
 
@@ -93,6 +98,11 @@ class DSTformer(nn.Module):
             raise ValueError(f"a window of {frames} frames is longer than maxlen={self.maxlen}")
         x = self.joints_embed(x) + self.pos_embed + self.temp_embed[:, :frames]
         for i, (block_st, block_ts) in enumerate(zip(self.blocks_st, self.blocks_ts, strict=True)):
-            x_st, x_ts = block_st(x), block_ts(x)
+            x_st, x_ts = self._through(block_st, x), self._through(block_ts, x)
             x = (x_st + x_ts) * 0.5 if self.ts_attn is None else fuse(self.ts_attn[i], x_st, x_ts)
         return self.pre_logits(self.norm(x))
+
+    def _through(self, block: nn.Module, x: Tensor) -> Tensor:
+        if self.gradient_checkpointing and self.training:
+            return checkpoint(block, x, use_reentrant=False)
+        return block(x)
