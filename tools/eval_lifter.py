@@ -29,10 +29,13 @@ def evaluate(args: argparse.Namespace) -> dict:
     """Run the evaluation that the command line asks for."""
     from cascadepose import hub
     from cascadepose.data.motion import MotionDataset, load_motion, mean_pose
+    from cascadepose.errors import InputError
     from cascadepose.evaluation.lifter import evaluate_lifter
 
     sequences = load_motion(args.motion)
-    lifter = hub.load_model(args.weights, args.device, kind="dstformer")
+    lifter = hub.load_model(args.weights, args.device)
+    if not hasattr(lifter, "input_skeleton"):
+        raise InputError(f"{args.weights}: holds no lifter")
     baseline = None
     if args.train_motion is not None:
         baseline = mean_pose(MotionDataset(load_motion(args.train_motion), source_rate=args.source_rate), limit=1000)

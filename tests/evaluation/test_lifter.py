@@ -63,6 +63,16 @@ def test_tool(tool, motion, lifter, tmp_path, capsys):
     assert result["protocol"]["motion"] == "motion.npz"
 
 
+def test_tool_takes_any_lifter_and_nothing_else(tool, motion, tmp_path, capsys):
+    sizes = {"num_frames": 9, "embed_dim_ratio": 4, "depth": 1, "num_heads": 2}
+    arguments = ["--motion", str(motion), "--cameras", "1", "--no-flip-test", "--weights"]
+    for kind, status in (("poseformer", 0), ("strided_refine", 2)):
+        model = models.build(kind, **(sizes if status == 0 else {}))
+        weights = hub.save_model(model, tmp_path / f"{kind}.safetensors", kind)
+        assert tool.main([*arguments, str(weights)]) == status
+    assert "holds no lifter" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option, value", [("--motion", "nowhere.npz"), ("--weights", "nothing")])
 def test_tool_refuses_bad_input_in_one_line(option, value, tool, motion, lifter, tmp_path, capsys):
     weights = hub.save_model(lifter, tmp_path / "lifter.safetensors", "dstformer")
