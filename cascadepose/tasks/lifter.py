@@ -1,6 +1,5 @@
 """Training a lifter on motion capture: data, model, losses and validation for `train.fit`."""
 
-import re
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
@@ -45,6 +44,10 @@ class LifterTaskConfig:
     """Number of these epochs; only for lifters that take windows of any length and answer for every frame."""
     epoch_length: int | None = None
     """Windows in an epoch; null is all of them once."""
+    lr_factors: dict[str, float] = field(default_factory=dict)
+    """Factors on the rate of parts, such as {"": 0.1, "head": 1}; "" is everything, 0 freezes, the longest name counts."""
+    gradient_checkpointing: bool = False
+    """Train with less memory and more time; only for dstformer."""
     weights: str | None = None
     """Packaged name or file of weights to start from; its kind, sizes, normalisation and rate count, not these."""
 
@@ -65,11 +68,15 @@ class LifterTask:
 
     def __init__(self, config: LifterTaskConfig):
         from cascadepose.data.motion import MotionDataset, load_motion, mean_pose
+        from cascadepose.tasks.finetuning import checkpoint_gradients, freeze
 
         self.config = config
         self.epoch_length = config.epoch_length
         self.epoch = 0
         self.kind, self.model = _start_model(config)
+        freeze(self.model, config.lr_factors)
+        if config.gradient_checkpointing:
+            checkpoint_gradients(self.model)
         self.every_frame = self.model.frames_out == "all"
         self.both_ways = not self.every_frame and "both" in signature(self.model.forward).parameters
         if config.short_epochs and not self.every_frame:
@@ -116,17 +123,10 @@ class LifterTask:
         return joints[:, frame : frame + 1]
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict]:
-        """Matrices decay; biases, norms and position embeddings do not."""
-        decay, rest = [], []
-        for name, parameter in self.model.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            positions = re.search("(pos|temp)_embed", name)
-            (rest if parameter.ndim < 2 or positions else decay).append(parameter)
-        return [
-            {"params": decay, "lr": lr, "weight_decay": weight_decay},
-            {"params": rest, "lr": lr, "weight_decay": 0.0},
-        ]
+        """What is not frozen, at the rates of `lr_factors`; biases, norms and position tables do not decay."""
+        from cascadepose.tasks.finetuning import parameter_groups
+
+        return parameter_groups(self.model, lr, weight_decay, self.config.lr_factors)
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -205,8 +205,8 @@ def _check_kind(kind: str, source: str) -> None:
     from cascadepose import models
 
     lifters = [name for name, (module, _) in models.KINDS.items() if module.startswith(".lifters.")]
-    if kind not in lifters or not hasattr(models.model_class(kind), "input_skeleton"):
-        raise InputError(f"{source}: {kind!r} is no lifter; use dstformer, poseformer or another that lifts")
+    if kind not in lifters:
+        raise InputError(f"{source}: {kind!r} is no lifter; use one of: {', '.join(lifters)}")
 
 
 def build_task(config: LifterTaskConfig) -> LifterTask:
