@@ -36,6 +36,16 @@ def denormalize_center(keypoints: Array, image_size: tuple[float, float]) -> Arr
     return keypoints * half + _like(keypoints, [image_size[0] / 2, image_size[1] / 2])
 
 
+def normalize_longer(keypoints: Array, image_size: tuple[float, float]) -> Array:
+    """Pixels [..., 2] -> both axes over the longer side, -1 at the top left corner (MotionBERT's action data)."""
+    return keypoints * (2 / max(image_size)) - 1
+
+
+def denormalize_longer(keypoints: Array, image_size: tuple[float, float]) -> Array:
+    """Inverse of `normalize_longer`."""
+    return (keypoints + 1) * (max(image_size) / 2)
+
+
 def world_to_camera(points: Array, orientation: Array, translation: Array) -> Array:
     """World points [..., 3] -> camera frame.
 

@@ -73,6 +73,32 @@ def center(keypoints: Array, scores: Array, image_size: tuple[float, float]) -> 
     return normalize_center(keypoints, image_size)
 
 
+# Knees (2, 5) and ankles (3, 6) of H36M17 that are doubtful together, and the joints that stand in for them; other
+# combinations are left alone.
+_STAND_INS = {
+    (2, 3, 5, 6): (1, 1, 4, 4),
+    (2, 3, 6): (1, 1, 5),
+    (3, 5, 6): (2, 4, 4),
+    (3, 6): (2, 5),
+    (3,): (2,),
+    (6,): (5,),
+}
+
+
+def lend_legs(joints: np.ndarray, scores: np.ndarray, threshold: float = 0.3) -> np.ndarray:
+    """H36M17 joints [..., 17, D] whose knees and ankles that score [..., 17] below the threshold lie on the next joint
+    up the leg, as in the demos of MHFormer and Strided Transformer (GAST-Net's practice). A new array.
+    """
+    out = joints.copy()
+    legs = [2, 3, 5, 6]
+    doubtful = scores[..., legs] < threshold
+    for lower, upper in _STAND_INS.items():
+        alike = (doubtful == np.isin(legs, lower)).all(-1)
+        for joint, stand_in in zip(lower, upper, strict=True):
+            out[alike, joint] = joints[alike, stand_in]
+    return out
+
+
 NORMALIZATIONS = {"crop_scale": crop_scale, "crop_follow": crop_follow, "screen": screen, "center": center}
 
 
