@@ -41,7 +41,7 @@ def lr_factor(name: str, lr_factors: Mapping[str, float]) -> float:
 def parameter_groups(
     model: nn.Module, lr: float, weight_decay: float, lr_factors: Mapping[str, float] | None = None
 ) -> list[dict]:
-    """AdamW groups of what is not frozen: matrices decay; biases, norms and position tables do not."""
+    """AdamW groups of what is not frozen. Matrices decay and come first; biases, norms and position tables do not."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -49,7 +49,7 @@ def parameter_groups(
             groups.setdefault((lr_factor(name, lr_factors or {}), decayed), []).append(parameter)
     return [
         {"params": parameters, "lr": lr * factor, "weight_decay": weight_decay if decayed else 0.0}
-        for (factor, decayed), parameters in groups.items()
+        for (factor, decayed), parameters in sorted(groups.items(), key=lambda group: (not group[0][1], group[0][0]))
     ]
 
 

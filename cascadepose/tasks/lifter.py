@@ -45,7 +45,7 @@ class LifterTaskConfig:
     epoch_length: int | None = None
     """Windows in an epoch; null is all of them once."""
     lr_factors: dict[str, float] = field(default_factory=dict)
-    """Factors on the rate of parts, such as {"": 0.1, "head": 1}; "" is everything, 0 freezes, the longest name counts."""
+    """Factors on the rate of parts: {"": 0.1, "head": 1}. "" is everything, 0 freezes, the longest name counts."""
     gradient_checkpointing: bool = False
     """Train with less memory and more time; only for dstformer."""
     weights: str | None = None

@@ -1,11 +1,13 @@
 """Parts of a model with rates of their own, frozen parts, gradient checkpointing."""
 
+import numpy as np
 import pytest
 import torch
 
 from cascadepose import models
 from cascadepose.errors import InputError
 from cascadepose.tasks.finetuning import checkpoint_gradients, freeze, parameter_groups
+from cascadepose.tasks.lifter import LifterTaskConfig, build_task
 
 
 @pytest.fixture
@@ -81,3 +83,16 @@ def test_gradient_checkpointing_changes_nothing_but_memory(model):
         torch.testing.assert_close(plain, checkpointed)
     with pytest.raises(InputError, match="TCN"):
         checkpoint_gradients(models.build("tcn", widths=[3], dim=8))
+
+
+def test_the_lifter_task_takes_them(tmp_path, rng):
+    sequence = rng.normal(0, 0.3, (40, 17, 3)).astype(np.float32) + np.float32([0, 1, 0])
+    np.savez(tmp_path / "motion.npz", one=sequence)
+    motion = {"train_motion": str(tmp_path / "motion.npz"), "val_motion": str(tmp_path / "motion.npz")}
+    model = {"dim": 16, "depth": 1, "num_heads": 2, "dim_rep": 16}
+    config = LifterTaskConfig(
+        **motion, model=model, num_frames=9, lr_factors={"": 0.0, "head": 0.5}, gradient_checkpointing=True
+    )
+    task = build_task(config)
+    assert task.model.gradient_checkpointing
+    assert [(len(g["params"]), g["lr"]) for g in task.parameter_groups(1e-3, 0.1)] == [(1, 5e-4), (1, 5e-4)]
