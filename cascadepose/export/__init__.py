@@ -1,10 +1,11 @@
-"""Results as files: one module a format, each with `write(result, path)` and `read(path)`. docs/schema.md describes
-them.
+"""Results as files: one module a format, each with `write(result, path) -> files made`; JSON and NPZ also with
+`read(path)`. docs/schema.md describes these two, docs/exports.md the others and the programs that open them.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,29 +14,59 @@ from cascadepose.errors import InputError
 if TYPE_CHECKING:
     from cascadepose.types import VideoResult
 
-__all__ = ["FORMATS", "load_result", "save_result"]
+__all__ = ["DEFAULT_FORMATS", "FORMATS", "check_formats", "load_result", "save_result"]
 
-FORMATS = {".json": "cascadepose.export.json", ".npz": "cascadepose.export.npz"}
+FORMATS = {
+    ".json": "cascadepose.export.json",
+    ".npz": "cascadepose.export.npz",
+    ".csv": "cascadepose.export.csv",
+    ".bvh": "cascadepose.export.bvh",
+    ".trc": "cascadepose.export.trc",
+    ".c3d": "cascadepose.export.c3d",
+    ".glb": "cascadepose.export.gltf",
+}
+DEFAULT_FORMATS = ("json", "npz")
+_NEED_3D = (".bvh", ".trc", ".c3d", ".glb")
+_READABLE = (".npz", ".json")
 
 
-def save_result(result: VideoResult, path: str | Path) -> list[Path]:
+def save_result(result: VideoResult, path: str | Path, formats: Iterable[str] | None = None) -> list[Path]:
     """Write a result; returns the files made, each whole or not there at all.
 
-    A name with a known suffix makes that file, a name without a suffix a folder with poses.json and poses.npz.
-    Raises InputError for an unknown suffix and for a place that cannot be written.
+    A name with a known suffix makes that file. Any other name is a folder, which gets a file named poses of each of the
+    formats (json and npz by default). BVH, TRC and C3D hold one person: with several people their files are named
+    poses-ID.bvh and so on, and with nobody found a folder gets none of them.
+    Raises InputError for an unknown format, a place that cannot be written, numbers that are not finite, formats of 3D
+    joints where there are none, and a missing package.
     """
     path = Path(path)
-    if path.suffix in FORMATS and not path.is_dir():
-        paths = [path]
-    elif path.is_dir() or not path.suffix:
-        paths = [path / f"poses{suffix}" for suffix in FORMATS]
-    else:
+    single = path.suffix in FORMATS and not path.is_dir()
+    if single and formats is not None:
+        raise InputError(f"{path}: names a file, and formats are for a folder; give a folder's name or no formats")
+    if not single and formats is None and path.suffix and not path.is_dir():
         raise InputError(
-            f"{path}: unknown format {path.suffix!r}; use {', '.join(FORMATS)}, or a folder's name for all"
+            f"{path}: unknown format {path.suffix!r}; use {', '.join(FORMATS)}, or a folder's name for several"
         )
-    for file in paths:
-        importlib.import_module(FORMATS[file.suffix]).write(result, file)
-    return paths
+    names = [path.suffix[1:]] if single else check_formats(DEFAULT_FORMATS if formats is None else formats)
+    suffixes = [f".{name}" for name in names if single or result.tracks or f".{name}" not in _NEED_3D]
+    check_formats(names, lifted=single or not result.tracks or any(track.poses3d for track in result.tracks))
+    files = [path] if single else [path / f"poses{suffix}" for suffix in suffixes]
+    return [made for file in files for made in importlib.import_module(FORMATS[file.suffix]).write(result, file)]
+
+
+def check_formats(formats: Iterable[str], lifted: bool = True) -> list[str]:
+    """The format names, each once, if they can be written: known, with their package at hand, and with 3D joints
+    (`lifted`) where they need them. Raises InputError.
+    """
+    names = list(dict.fromkeys(formats))
+    for name in names:
+        if f".{name}" not in FORMATS:
+            raise InputError(f"unknown format {name!r}; use {', '.join(suffix[1:] for suffix in FORMATS)}")
+        if not lifted and f".{name}" in _NEED_3D:
+            raise InputError(f"{name} holds 3D joints, and there are none without a lifter; use json, npz or csv")
+    if "c3d" in names:
+        importlib.import_module(FORMATS[".c3d"]).require()
+    return names
 
 
 def load_result(path: str | Path) -> VideoResult:
@@ -45,7 +76,7 @@ def load_result(path: str | Path) -> VideoResult:
     """
     path = Path(path)
     if path.is_dir():
-        found = [path / f"poses{suffix}" for suffix in (".npz", ".json") if (path / f"poses{suffix}").exists()]
+        found = [path / f"poses{suffix}" for suffix in _READABLE if (path / f"poses{suffix}").exists()]
         if not found:
             raise InputError(
                 f"{path}: holds no poses.npz or poses.json; give the folder that `cascadepose infer` wrote"
@@ -53,6 +84,6 @@ def load_result(path: str | Path) -> VideoResult:
         path = found[0]
     if not path.exists():
         raise InputError(f"{path}: no such file; check the path")
-    if path.suffix not in FORMATS:
-        raise InputError(f"{path}: unknown format {path.suffix!r}; results are read from {' or '.join(FORMATS)}")
+    if path.suffix not in _READABLE:
+        raise InputError(f"{path}: unknown format {path.suffix!r}; results are read from {' or '.join(_READABLE)}")
     return importlib.import_module(FORMATS[path.suffix]).read(path)

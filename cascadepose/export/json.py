@@ -15,13 +15,18 @@ from cascadepose.types import VideoResult
 _LAID_OUT = 3  # levels of nesting that get a line for each entry; deeper ones stay on one line
 
 
-def write(result: VideoResult, path: str | Path) -> None:
-    """Write poses.json; see docs/schema.md. Raises InputError where the place cannot be written."""
+def write(result: VideoResult, path: str | Path) -> list[Path]:
+    """Write poses.json; see docs/schema.md.
+
+    Raises InputError where the place cannot be written or a number is not finite.
+    """
+    schema.check_finite(result)
     tracks = [schema.track_header(track) | _rounded(schema.track_arrays(track)) for track in result.tracks]
     timestamps = np.round(result.timestamps, schema.DECIMALS["timestamp"]).tolist()
     content = schema.header(result) | {"timestamps": timestamps, "tracks": tracks}
     with atomic_path(path) as temporary:
         temporary.write_text(_dump(content) + "\n", encoding="utf-8")
+    return [Path(path)]
 
 
 def read(path: str | Path) -> VideoResult:

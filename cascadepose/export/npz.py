@@ -12,11 +12,12 @@ from cascadepose.files import atomic_path
 from cascadepose.types import VideoResult
 
 
-def write(result: VideoResult, path: str | Path) -> None:
+def write(result: VideoResult, path: str | Path) -> list[Path]:
     """Write poses.npz: `header` (JSON text), `timestamps`, and arrays named track_ID/NAME; see docs/schema.md.
 
-    Raises InputError where the place cannot be written.
+    Raises InputError where the place cannot be written or a number is not finite.
     """
+    schema.check_finite(result)
     head = schema.header(result) | {"tracks": [schema.track_header(track) for track in result.tracks]}
     arrays = {"header": np.array(json.dumps(head, allow_nan=False)), "timestamps": result.timestamps}
     for track in result.tracks:
@@ -24,6 +25,7 @@ def write(result: VideoResult, path: str | Path) -> None:
             arrays[f"track_{track.track_id}/{name}"] = array
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
+    return [Path(path)]
 
 
 def read(path: str | Path) -> VideoResult:

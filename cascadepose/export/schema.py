@@ -64,6 +64,17 @@ def track_arrays(track: Track) -> dict[str, np.ndarray]:
     return arrays
 
 
+def check_finite(result: VideoResult) -> None:
+    """Raises InputError for NaN and infinite numbers, which records refuse but their arrays can be given later."""
+    arrays = [("timestamps", result.timestamps)]
+    for track in result.tracks:
+        arrays += [(f"{name} of track {track.track_id}", array) for name, array in track_arrays(track).items()]
+    for name, array in arrays:
+        wrong = array.size - int(np.isfinite(array).sum())
+        if wrong:
+            raise InputError(f"{result.source}: {wrong} values in the {name} are NaN or infinite; nothing is written")
+
+
 def build_track(head: dict[str, Any], array: Callable[[str], Any]) -> Track:
     """A track from its header and a function that gives its arrays by name."""
     pose = None
