@@ -16,7 +16,9 @@ from cascadepose.errors import InputError
 from cascadepose.skeletons import COCO17, H36M17, Skeleton
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    import pandas
 
 __all__ = ["Camera", "Detections", "Poses2D", "Poses3D", "Track", "VideoResult"]
 
@@ -277,11 +279,25 @@ class VideoResult(_Record):
         """Each track that reaches this frame, with its row there."""
         return [(track, row) for track in self.tracks if (row := track.row(frame_index)) is not None]
 
-    def save(self, path: str | Path) -> list[Path]:
-        """Write the result: a name ending in .json or .npz makes that file, any other name a folder with both."""
+    def save(self, path: str | Path, formats: Iterable[str] | None = None) -> list[Path]:
+        """Write the result; returns the files made.
+
+        path     a name ending in .json, .npz, .csv, .bvh, .trc, .c3d or .glb makes that file, any other a folder
+        formats  what the folder gets, such as ["json", "bvh"]; by default json and npz
+        See docs/exports.md. Raises InputError where something cannot be written; no file is left half-written.
+        """
         from cascadepose.export import save_result
 
-        return save_result(self, path)
+        return save_result(self, path, formats)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A pandas frame with a row for each track, frame and joint; columns as in docs/exports.md.
+
+        Raises InputError where pandas is missing.
+        """
+        from cascadepose.export.csv import to_frame
+
+        return to_frame(self)
 
     def overlay(self, path: str | Path, source: Any = None, progress: Callable | None = None, **style: Any) -> Path:
         """Draw the poses over the source: .mp4 of a video, .png or .jpg of an image.
