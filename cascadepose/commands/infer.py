@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cascadepose.commands.options import BAD_INPUT, STOPPED, count, rate
+from cascadepose.commands.options import BAD_INPUT, STOPPED, count, names, rate
 
 if TYPE_CHECKING:
     from cascadepose.timing import StageClock
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 _INFER = """Find the people in an image, a video, a folder of images or a camera: 2D joints, ids, 3D joints in metres.
 
-DIR gets  poses.json, poses.npz  everything found, see docs/schema.md
+DIR gets  poses.json, poses.npz  everything found, see docs/schema.md; --formats for others, see docs/exports.md
           overlay.mp4 or .png    the input with skeletons, ids and 3D views
 """
 _EXAMPLES = """examples:
   cascadepose infer dance.mp4 --out out
   cascadepose infer photo.jpg --out out --threshold 0.3
   cascadepose infer frames/ --fps 25 --out out         a folder of images is a video in the order of their names
+  cascadepose infer dance.mp4 --formats npz,bvh,trc    for Blender and OpenSim
   cascadepose infer webcam --max-frames 300 --out out  or 0, 1, /dev/video0; Ctrl-C ends it and writes the results
 
 exit status: 0 all done, 2 bad input (one line says what and the remedy; frames processed before are written),
@@ -71,15 +72,24 @@ def declare(commands: Any) -> None:
     add("--no-panel", action="store_true", help="overlay without the 3D views")
     add("--boxes", action="store_true", help="draw the boxes, too")
     add("--min-score", type=float, default=0.3, metavar="SCORE", help="draw joints from this score on (default: 0.3)")
+    add(
+        "--formats",
+        type=names,
+        default=["json", "npz"],
+        metavar="LIST",
+        help="files to write, of json,npz,csv,bvh,trc,c3d,glb (default: json,npz)",
+    )
     add("--quiet", action="store_true", help="no progress, no summary")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry it out and return the exit status."""
     from cascadepose.data.frames import open_source
+    from cascadepose.export import check_formats
     from cascadepose.files import make_folder
     from cascadepose.timing import StageClock
 
+    check_formats(args.formats, lifted=args.lifter.lower() != "none")
     make_folder(args.out)
     source = open_source(args.input, args.fps)
     from cascadepose.pipeline import INTERRUPTED, load  # slow to import, so only once the input is known to be good
@@ -90,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     record = args.out / "recording.mp4" if source.live and not args.no_overlay else None
     result = pose(source, max_frames=args.max_frames, record=record, progress=not args.quiet, clock=clock)
     with clock.stage("write"):
-        written = result.save(args.out)
+        written = result.save(args.out, args.formats)
     interrupted = result.incomplete.startswith(INTERRUPTED)
     if not args.no_overlay:
         try:

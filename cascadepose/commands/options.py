@@ -7,6 +7,11 @@ import argparse
 BAD_INPUT, STOPPED = 2, 130
 
 
+def names(text: str) -> list[str]:
+    """Names with commas between them."""
+    return [name for part in text.split(",") if (name := part.strip().lower().lstrip("."))]
+
+
 def count(text: str) -> int:
     """A whole number above zero."""
     number = int(text)
