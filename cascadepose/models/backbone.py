@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cascadepose.models.folding import fold_norms
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -24,6 +26,7 @@ class Backbone(nn.Module):
     pyramid: False returns one map, the one that the network's classifier would pool: for HRNet that of its
         classification head, which adds all resolutions up at stride 32 (Wang et al., TPAMI 2020, figure 4c).
     options: further keyword arguments of the timm constructor, e.g. {"pad_type": "same"}.
+    folded: without batch normalisation, whose work the convolutions do; see `fold`.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Backbone(nn.Module):
         std: Sequence[float] = IMAGENET_STD,
         options: dict | None = None,
         pyramid: bool = True,
+        folded: bool = False,
     ):
         super().__init__()
         import timm
@@ -50,7 +54,13 @@ class Backbone(nn.Module):
         self.frozen_norm = frozen_norm
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        if folded:
+            self.fold()
         self.freeze(frozen_stages)
+
+    def fold(self) -> None:
+        """Let the convolutions do the work of the normalisation: the same function, faster; parameters change names."""
+        fold_norms(self.body)
 
     def _build_pyramid(self, name: str, levels: Sequence[int], options: dict) -> None:
         import timm
@@ -102,3 +112,10 @@ class Backbone(nn.Module):
             x = x.masked_fill(mask[:, None], 0.0)
         features = self.body(x) if self.pyramid else [self.body.forward_features(x)]
         return [features[i] for i in self._pick]
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers a model learned, as papers count: constants of frozen normalisation are not among them."""
+    frozen = [backbone for backbone in model.modules() if isinstance(backbone, Backbone) and backbone.frozen_norm]
+    constants = {id(p) for backbone in frozen for norm in backbone._norms() for p in norm.parameters()}
+    return sum(p.numel() for p in model.parameters() if id(p) not in constants)
