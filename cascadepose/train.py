@@ -85,7 +85,7 @@ class Loop:
         if self.ema is not None:  # every process has the main one's weights only now
             self.ema.module.load_state_dict(self.plain_model.state_dict())
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self.schedule = Schedule(optimizer, self.total_steps, config.warmup_steps, config.min_lr_ratio, config.schedule)
+        self.schedule = Schedule(optimizer, self.total_steps, self.steps_per_epoch, config)
 
         self.output_dir = make_folder(config.output_dir)
         self.best = BestWeights(self.output_dir, task.metric, task.mode, config.keep_best)

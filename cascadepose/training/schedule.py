@@ -4,26 +4,29 @@ import math
 
 import torch
 
+from cascadepose.training.settings import TrainConfig
 
-def lr_factor(step: int, total_steps: int, warmup_steps: int, min_ratio: float, shape: str) -> float:
-    """Factor on every learning rate at `step` (0 for the first): warm-up, then cosine to `min_ratio` or constant."""
+
+def lr_factor(step: int, total_steps: int, epoch_steps: int, config: TrainConfig) -> float:
+    """Factor on every learning rate at `step` (0 for the first): warm-up, then as `config.schedule` says."""
+    warmup_steps = min(config.warmup_steps, total_steps // 2)
     if step < warmup_steps:
         return (step + 1) / warmup_steps
-    if shape == "constant":
+    if config.schedule == "constant":
         return 1.0
+    if config.schedule == "exponential":
+        return config.lr_decay ** (step // epoch_steps)
     progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
-    return min_ratio + (1 - min_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
+    return config.min_lr_ratio + (1 - config.min_lr_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 class Schedule:
     """Sets the learning rate of each parameter group from the one that the group was given."""
 
-    def __init__(
-        self, optimizer: torch.optim.Optimizer, total_steps: int, warmup_steps: int, min_ratio: float, shape: str
-    ):
+    def __init__(self, optimizer: torch.optim.Optimizer, total_steps: int, epoch_steps: int, config: TrainConfig):
         self.optimizer = optimizer
         self.peak_lrs = [group["lr"] for group in optimizer.param_groups]
-        self.arguments = (total_steps, min(warmup_steps, total_steps // 2), min_ratio, shape)
+        self.arguments = (total_steps, epoch_steps, config)
 
     def set(self, step: int) -> None:
         """Set the rates for `step`, before it is taken."""

@@ -28,12 +28,14 @@ class TrainConfig:
     """AdamW's weight decay."""
     clip_grad_norm: float | None = 1.0
     """Largest gradient norm; null does not clip."""
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "exponential"] = "cosine"
     """Learning rate after the warm-up."""
     warmup_steps: int = 200
     """Steps of linear warm-up, at most half of all."""
     min_lr_ratio: float = 0.01
     """Where the cosine ends, relative to `lr`."""
+    lr_decay: float = 0.99
+    """Factor on the rate after each epoch of the exponential schedule."""
     ema_decay: float | None = 0.999
     """Decay of the averaged weights that are validated and saved; null validates the trained ones."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
