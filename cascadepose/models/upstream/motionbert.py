@@ -1,6 +1,5 @@
 """MotionBERT's official files (Walter0807/MotionBERT): DSTformer, whose tensors have the same names here."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,10 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cascadepose.errors import InputError
 from cascadepose.models.upstream.family import Family, Tensors
-
-SIZES = ("temp_embed", "pos_embed", "joints_embed.weight", "blocks_st.0.mlp_s.fc1.weight", "pre_logits.fc.weight")
+from cascadepose.models.upstream.layout import count, hint, shape
 
 
 def _recognises(tensors: Tensors) -> bool:
@@ -19,22 +16,19 @@ def _recognises(tensors: Tensors) -> bool:
 
 
 def _translate(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Hints: num_heads (8). The answers of official weights are in normalised image units, not metres."""
-    for name in SIZES:
-        if name not in tensors:
-            raise InputError(f"tensor {name} of MotionBERT's DSTformer is missing; copy or download the file again")
-    temporal, spatial, embed, mlp, rep = (tensors[name] for name in SIZES)
-    dim = embed.shape[0]
+    """Hints: num_heads (8), frame_rate (any). The answers of official weights are in normalised image units."""
+    dim, in_channels = shape(tensors, "joints_embed.weight")
     config = {
         "dim": dim,
-        "depth": len({match[1] for name in tensors if (match := re.match(r"blocks_(?:st|ts)\.(\d+)\.", name))}),
-        "num_heads": int(hints.get("num_heads", 8)),
-        "mlp_ratio": mlp.shape[0] / dim,
-        "dim_rep": rep.shape[0],
-        "maxlen": temporal.shape[1],
-        "num_joints": spatial.shape[1],
-        "in_channels": embed.shape[1],
+        "depth": count(tensors, "blocks_st."),
+        "num_heads": hint(hints, "num_heads", default=8),
+        "mlp_ratio": shape(tensors, "blocks_st.0.mlp_s.fc1.weight")[0] / dim,
+        "dim_rep": shape(tensors, "pre_logits.fc.weight")[0],
+        "maxlen": shape(tensors, "temp_embed")[1],
+        "num_joints": shape(tensors, "pos_embed")[1],
+        "in_channels": in_channels,
         "att_fuse": any(name.startswith("ts_attn.") for name in tensors),
+        "frame_rate": hint(hints, "frame_rate"),
     }
     return config, dict(tensors)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cascadepose.errors import InputError
 from cascadepose.models.refine import on_rays
 from cascadepose.models.upstream.family import Family, Tensors
+from cascadepose.models.upstream.layout import count, hint, shape
 
 STRIDES = {(27, 3): [3, 3, 3], (351, 3): [3, 9, 13]}  # released: (frames, strided layers)
 PARTS = (  # official -> ours, in this order
@@ -37,44 +38,35 @@ def _recognises(tensors: Tensors) -> bool:
 
 
 def _translate(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Hints: stride_num (what no shape tells; known for 27 and 351 frames), h (heads, 8), in_channels (2)."""
-    return _config(tensors, hints), _rename(tensors)
-
-
-def _config(tensors: Tensors, hints: Mapping[str, Any]) -> dict[str, Any]:
-    for name in ("encoder.0.weight", "Transformer.pos_embedding", "fcn.1.weight"):
-        if name not in tensors:
-            raise InputError(f"tensor {name} of the Strided Transformer is missing; copy or download the file again")
-    dim, inputs = tensors["encoder.0.weight"].shape[:2]
-    frames = tensors["Transformer.pos_embedding"].shape[1]
-    hidden = next((t.shape[0] for name, t in tensors.items() if name.endswith("feed_forward.w_1.weight")), 2 * dim)
-    in_channels = int(hints.get("in_channels", 2))
-    return {
+    """Hints: stride_num (no shape tells it; known for 27 and 351 frames), num_heads (8), in_channels (2), frame_rate
+    (50, of Human3.6M).
+    """
+    dim, inputs, _ = shape(tensors, "encoder.0.weight")
+    frames = shape(tensors, "Transformer.pos_embedding")[1]
+    in_channels = hint(hints, "in_channels", default=2)
+    config = {
         "num_frames": frames,
-        "strides": _strides(frames, _count(tensors, r"Transformer_reduce\.model\.layers\.(\d+)\."), hints),
+        "strides": _strides(frames, count(tensors, "Transformer_reduce.model.layers."), hints),
         "dim": dim,
-        "hidden": hidden,
-        "depth": _count(tensors, r"Transformer\.model\.layers\.(\d+)\."),
-        "num_heads": int(hints.get("h", 8)),
-        "positions": _count(tensors, r"Transformer_reduce\.model\.pos_embedding_(\d+)"),
+        "hidden": shape(tensors, "Transformer_reduce.model.layers.0.feed_forward.w_1.weight")[0],
+        "depth": count(tensors, "Transformer.model.layers."),
+        "num_heads": hint(hints, "num_heads", "heads", "h", default=8),
+        "positions": count(tensors, "Transformer_reduce.model.pos_embedding_"),
         "num_joints": inputs // in_channels,
-        "out_joints": tensors["fcn.1.weight"].shape[0] // 3,
+        "out_joints": shape(tensors, "fcn.1.weight")[0] // 3,
         "in_channels": in_channels,
+        "frame_rate": hint(hints, "frame_rate", default=50.0),
     }
-
-
-def _count(tensors: Tensors, pattern: str) -> int:
-    return len({match[1] for name in tensors if (match := re.match(pattern, name))})
+    return config, _rename(tensors)
 
 
 def _strides(frames: int, layers: int, hints: Mapping[str, Any]) -> list[int]:
-    given = hints.get("stride_num", STRIDES.get((frames, layers)))
-    if given is None:
+    strides = hint(hints, "stride_num", "strides", default=STRIDES.get((frames, layers)))
+    if strides is None:
         raise InputError(
             f"the strides of {frames} frames in {layers} layers cannot be read off the tensors: give stride_num as a "
             f"hint, {layers} numbers whose product is {frames}"
         )
-    strides = [int(n) for n in (re.findall(r"\d+", given) if isinstance(given, str) else given)]
     if len(strides) != layers:
         raise InputError(f"stride_num {strides} has {len(strides)} numbers; the file has {layers} strided layers")
     return strides
@@ -115,9 +107,7 @@ def _translate_refine(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[
     """No hints: everything is in the shapes."""
     names = {"post_refine.0": "fc1", "post_refine.3": "fc2"}
     ours = {re.sub(r"^post_refine\.\d", lambda m: names.get(m[0], m[0]), name): t for name, t in tensors.items()}
-    if "fc1.weight" not in ours:
-        raise InputError("tensor post_refine.0.weight of the refine module is missing; copy or download the file again")
-    hidden, inputs = ours["fc1.weight"].shape
+    hidden, inputs = shape(tensors, "post_refine.0.weight")
     return {"num_joints": inputs // 6, "hidden": hidden}, ours
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cascadepose.errors import InputError
 from cascadepose.models.upstream.family import Family, Tensors
+from cascadepose.models.upstream.layout import count, hint, shape
 
 PLAIN = {"expand_conv": "expand", "expand_bn": "expand_norm", "shrink": "head"}
 LAYERS = {("conv", 0): "conv", ("conv", 1): "mix", ("bn", 0): "norm", ("bn", 1): "mix_norm"}  # even and odd numbers
@@ -20,26 +20,18 @@ def _recognises(tensors: Tensors) -> bool:
 
 
 def _translate(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Hints: causal (False), in_channels (2)."""
-    for name in ("expand_conv.weight", "shrink.weight"):
-        if name not in tensors:
-            raise InputError(f"tensor {name} of VideoPose3D is missing; copy or download the file again")
-    dim, inputs, width = tensors["expand_conv.weight"].shape
-    blocks = sorted({int(m[1]) for name in tensors if (m := re.match(r"layers_(?:conv|bn)\.(\d+)\.", name))})
-    widths = [width]
-    for i in range(0, len(blocks), 2):
-        name = f"layers_conv.{i}.weight"
-        if name not in tensors:
-            raise InputError(f"tensor {name} of VideoPose3D is missing; copy or download the file again")
-        widths.append(tensors[name].shape[2])
-    in_channels = int(hints.get("in_channels", 2))
+    """Hints: causal (False), in_channels (2), frame_rate (50, of Human3.6M)."""
+    dim, inputs, width = shape(tensors, "expand_conv.weight")
+    layers = count({name.partition(".")[2]: t for name, t in tensors.items() if name.startswith("layers_")}, "")
+    in_channels = hint(hints, "in_channels", default=2)
     config = {
-        "widths": widths,
+        "widths": [width, *(shape(tensors, f"layers_conv.{i}.weight")[2] for i in range(0, layers, 2))],
         "dim": dim,
-        "causal": str(hints.get("causal", False)).lower() in ("true", "1", "yes"),
+        "causal": hint(hints, "causal", default=False),
         "num_joints": inputs // in_channels,
-        "out_joints": tensors["shrink.weight"].shape[0] // 3,
+        "out_joints": shape(tensors, "shrink.weight")[0] // 3,
         "in_channels": in_channels,
+        "frame_rate": hint(hints, "frame_rate", default=50.0),
     }
     return config, {_ours(name): tensor for name, tensor in tensors.items()}
 
