@@ -1,6 +1,6 @@
 """The settings of a training run, the `train:` section of a configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from cascadepose.errors import InputError
@@ -28,14 +28,16 @@ class TrainConfig:
     """AdamW's weight decay."""
     clip_grad_norm: float | None = 1.0
     """Largest gradient norm; null does not clip."""
-    schedule: Literal["cosine", "constant", "exponential"] = "cosine"
+    schedule: Literal["cosine", "constant", "exponential", "steps"] = "cosine"
     """Learning rate after the warm-up."""
     warmup_steps: int = 200
     """Steps of linear warm-up, at most half of all."""
     min_lr_ratio: float = 0.01
     """Where the cosine ends, relative to `lr`."""
     lr_decay: float = 0.99
-    """Factor on the rate after each epoch of the exponential schedule."""
+    """Factor on the rate after each epoch of the exponential schedule, or at each milestone of the one in steps."""
+    milestones: list[int] = field(default_factory=list)
+    """Epochs after which the schedule in steps lowers the rate."""
     ema_decay: float | None = 0.999
     """Decay of the averaged weights that are validated and saved; null validates the trained ones."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"

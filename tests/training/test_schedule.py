@@ -29,6 +29,11 @@ def test_exponential_decays_once_an_epoch():
     assert [values[i] for i in (9, 10, 19, 20, 39)] == [1.0, 0.5, 0.5, 0.25, 0.125]
 
 
+def test_steps_at_milestones():
+    values = factors(schedule="steps", lr_decay=0.5, milestones=[1, 3], warmup_steps=0)
+    assert [values[i] for i in (0, 9, 10, 29, 30, 39)] == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+
+
 def test_warm_up_is_half_of_a_short_run_at_most():
     assert factors(total_steps=4, warmup_steps=200)[:2] == [0.5, 1.0]
 
