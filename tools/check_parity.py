@@ -45,18 +45,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def print_result(result, all_outputs: bool) -> None:
-    """One line for a case, or one for each of its outputs, too."""
+    """One line for a case, and one for each of its outputs if wanted."""
     verdict = "" if result.holds else "  FAILED"
     if result.worst is None:
         print(f"{result.case:36s} {'-':>10s} {'-':>10s} {result.seconds:8.1f}{verdict}: {result.error}", flush=True)
         return
-    for part in [result.worst, *(result.comparisons if all_outputs else [])]:
-        name = result.case if part is result.worst else ""
-        seconds = f"{result.seconds:8.1f}" if name else " " * 8
-        print(
-            f"{name:36s} {part.difference:10.2e} {part.tolerance:10.2e} {seconds}  {part.output}{verdict}", flush=True
-        )
-        verdict = ""
+    print_line(result.case, result.worst, f"{result.seconds:8.1f}", verdict)
+    for part in result.comparisons if all_outputs else []:
+        print_line("", part, " " * 8, "" if part.holds else "  FAILED")
+
+
+def print_line(name: str, part, seconds: str, verdict: str) -> None:
+    """A row of the table."""
+    print(f"{name:36s} {part.difference:10.2e} {part.tolerance:10.2e} {seconds}  {part.output}{verdict}", flush=True)
 
 
 if __name__ == "__main__":
