@@ -1,4 +1,4 @@
-"""Training a lifter on motion capture: data, model, losses and validation for `train.fit`."""
+"""Training a lifter on motion capture or Human3.6M: data, model, losses and validation for `train.fit`."""
 
 from dataclasses import dataclass, field
 from inspect import signature
@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from cascadepose.errors import InputError
+from cascadepose.tasks.lifter_data import H36MSource, load_data
+from cascadepose.tasks.lifter_model import start_model
 
 
 @dataclass
@@ -20,6 +23,8 @@ class LifterTaskConfig:
     """Which lifter: dstformer, poseformer, poseformerv2, ... as `cascadepose.models.KINDS` lists them."""
     model: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of its class; window, normalisation and rate are those below."""
+    h36m: H36MSource | None = None
+    """Human3.6M to train and test on; null takes the motion capture below and makes its 2D input."""
     train_motion: str = "data/cmu_h36m17_60fps_train.npz"
     """npz of [T,17,3] sequences in metres, y up, to train on."""
     val_motion: str = "data/cmu_h36m17_60fps_val.npz"
@@ -52,28 +57,24 @@ class LifterTaskConfig:
     """Packaged name or file of weights to start from; its kind, sizes, normalisation and rate count, not these."""
 
 
-VALIDATION_STRIDE = 5  # frames between the windows of a lifter that answers for one frame of each
-
-
 class LifterTask:
-    """The training loop's view of a lifter. Metrics in millimetres over the windows of the validation motion.
+    """The training loop's view of a lifter. Metrics in millimetres over the windows of the validation sets.
 
     Raises InputError for motion files that cannot be used, and for a model that is no lifter or does not fit.
     """
 
     name = "lifter"
-    metric = "mpjpe_detector"
     mode = "min"
     sample_weights = None
 
     def __init__(self, config: LifterTaskConfig):
-        from cascadepose.data.motion import MotionDataset, load_motion, mean_pose
+        from cascadepose.data.motion import mean_pose
         from cascadepose.tasks.finetuning import checkpoint_gradients, freeze
 
         self.config = config
         self.epoch_length = config.epoch_length
         self.epoch = 0
-        self.kind, self.model = _start_model(config)
+        self.kind, self.model = start_model(config)
         freeze(self.model, config.lr_factors)
         if config.gradient_checkpointing:
             checkpoint_gradients(self.model)
@@ -81,19 +82,8 @@ class LifterTask:
         self.both_ways = not self.every_frame and "both" in signature(self.model.forward).parameters
         if config.short_epochs and not self.every_frame:
             raise InputError(f"task.short_epochs: a {self.kind} has windows of one length only; set it to 0")
-        settings: dict[str, Any] = {
-            "num_frames": config.num_frames,
-            "frame_rate": self.model.frame_rate,
-            "source_rate": config.source_rate,
-            "normalization": self.model.normalization,
-            "in_channels": self.model.in_channels,
-        }
-        self.train_set = MotionDataset(load_motion(config.train_motion), noise=config.noise, **settings)
-        motion = load_motion(config.val_motion)
-        stride = config.num_frames if self.every_frame else VALIDATION_STRIDE
-        self.val_sets = {
-            noise: MotionDataset(motion, noise=noise, stride=stride, **settings) for noise in ("clean", "detector")
-        }
+        data = load_data(config, self.model)
+        self.train_set, self.val_sets, self.metric = data.train, data.val, data.metric
         pose = mean_pose(self.train_set, limit=1000).astype(np.float64).round(4).tolist()
         self.model.mean_pose = self.model.config["mean_pose"] = pose
 
@@ -130,23 +120,31 @@ class LifterTask:
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """MPJPE, P-MPJPE and MPJVE in mm (a frame), window by window, no flip test, clean and detector-like 2D.
+        """MPJPE, P-MPJPE and MPJVE in mm (a frame), window by window, no flip test, a validation set each.
 
         MPJVE needs neighbours: a lifter that answers for one frame of a window has none here.
         """
         from cascadepose.evaluation.lifting import mpjpe, mpjve, p_mpjpe
 
         metrics = {}
-        for noise, dataset in self.val_sets.items():
-            batch = self.collate([dataset[i] for i in range(len(dataset))])
-            device = next(model.parameters()).device
-            pred = torch.cat([model(x.to(device)).float().cpu() for x in batch["x"].split(64)]).numpy()
-            pred, target = pred - pred[..., :1, :], self.answered(batch["joints"]).numpy()
-            metrics[f"mpjpe_{noise}"] = float(mpjpe(pred, target).mean())
-            metrics[f"p_mpjpe_{noise}"] = float(p_mpjpe(pred, target).mean())
+        for name, dataset in self.val_sets.items():
+            pred, target = self._answers(model, dataset)
+            metrics[f"mpjpe_{name}"] = float(mpjpe(pred, target).mean())
+            metrics[f"p_mpjpe_{name}"] = float(p_mpjpe(pred, target).mean())
             if self.every_frame:
-                metrics[f"mpjve_{noise}"] = float(mpjve(pred, target).mean())
+                metrics[f"mpjve_{name}"] = float(mpjve(pred, target).mean())
         return metrics
+
+    def _answers(self, model: nn.Module, dataset: Dataset, batch_size: int = 64) -> tuple[np.ndarray, np.ndarray]:
+        """Root-relative predictions and the truth of every item, [N, F, J, 3]."""
+        device = next(model.parameters()).device
+        pred, target = [], []
+        for start in range(0, len(dataset), batch_size):
+            batch = self.collate([dataset[i] for i in range(start, min(start + batch_size, len(dataset)))])
+            pred.append(model(batch["x"].to(device)).float().cpu())
+            target.append(self.answered(batch["joints"]))
+        pred = torch.cat(pred)
+        return (pred - pred[..., :1, :]).numpy(), torch.cat(target).numpy()
 
     def new_epoch(self, epoch: int) -> None:
         """Remember which windows the epoch wants, short or full; augmentation follows the sampler's seeds."""
@@ -157,56 +155,6 @@ class LifterTask:
         from cascadepose import hub
 
         hub.save_model(model, path, self.kind, info)
-
-
-def _start_model(config: LifterTaskConfig) -> tuple[str, nn.Module]:
-    """Kind and model: a fresh lifter, or the one of `config.weights`, which keeps what it was trained to see."""
-    from cascadepose import hub
-
-    if config.weights is None:
-        kind, model, source = config.kind, _fresh_model(config), f"task.kind {config.kind!r} with this task.model"
-    else:
-        kind, source = hub.weights_info(config.weights).kind, config.weights
-        _check_kind(kind, source)
-        model = hub.load_model(config.weights).train()
-    longest = getattr(model, "maxlen", None)
-    if longest is None:
-        if config.num_frames != model.num_frames:
-            raise InputError(f"{source} takes windows of {model.num_frames} frames: set task.num_frames to that")
-        return kind, model
-    if config.num_frames > longest:
-        raise InputError(f"{source} takes at most {longest} frames: set task.num_frames to that or less")
-    model.num_frames = model.config["num_frames"] = config.num_frames
-    return kind, model
-
-
-def _fresh_model(config: LifterTaskConfig) -> nn.Module:
-    from cascadepose import models
-    from cascadepose.config import nearest
-
-    _check_kind(config.kind, "task.kind")
-    known = signature(models.model_class(config.kind)).parameters
-    if unknown := [name for name in config.model if name not in known]:
-        hint = nearest(f"task.model.{unknown[0]}", [f"task.model.{name}" for name in known])
-        raise InputError(f"a {config.kind} has no task.model.{unknown[0]}{hint}")
-    settings = {
-        "num_frames": config.num_frames,
-        "maxlen": config.num_frames,
-        "normalization": config.normalization,
-        "frame_rate": config.frame_rate,
-    }
-    try:
-        return models.build(config.kind, **{k: v for k, v in settings.items() if k in known} | config.model)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"task.model: a {config.kind} cannot be built from it: {error}") from None
-
-
-def _check_kind(kind: str, source: str) -> None:
-    from cascadepose import models
-
-    lifters = [name for name, (module, _) in models.KINDS.items() if module.startswith(".lifters.")]
-    if kind not in lifters:
-        raise InputError(f"{source}: {kind!r} is no lifter; use one of: {', '.join(lifters)}")
 
 
 def build_task(config: LifterTaskConfig) -> LifterTask:
