@@ -2,6 +2,7 @@
 
 python tools/train_prtr.py --stage detector --config configs/prtr_detector.yaml --train.output_dir runs/detector
 torchrun --nproc_per_node 2 tools/train_prtr.py --stage keypoints --config configs/prtr_keypoints.yaml
+python tools/train_prtr.py --stage joint --config configs/prtr_joint_small.yaml
 
 Stopped by Ctrl-C, SIGTERM or a crash, the same command goes on where it stopped.
 """
@@ -13,6 +14,7 @@ from importlib import import_module
 STAGES = {
     "detector": ("cascadepose.tasks.detector", "DetectorTaskConfig"),
     "keypoints": ("cascadepose.tasks.keypoints", "KeypointTaskConfig"),
+    "joint": ("cascadepose.tasks.joint", "JointTaskConfig"),
 }
 
 

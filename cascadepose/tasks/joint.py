@@ -1,0 +1,235 @@
+"""End-to-end PRTR on whole images: detector and keypoint stage as one network (Li et al., CVPR 2021, section 3.3).
+
+In one phase (`frozen_epochs: 0`) or in two: the keypoint stage alone on the maps of a trained detector, then both.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from cascadepose.boxes import cxcywh_to_xyxy, xyxy_to_xywh
+from cascadepose.data.coco import CocoImage, CocoSource
+from cascadepose.data.people import PersonImages, collate_people
+from cascadepose.errors import InputError
+from cascadepose.losses.detection import BoxTargets, DetectionCriterion
+from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets
+from cascadepose.losses.matching import box_cost, hungarian
+from cascadepose.models.crop import to_crop, to_image
+from cascadepose.models.prtr import PRTR
+from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
+from cascadepose.tasks.detector import as_float
+
+MARGIN = 0.02  # of the crop: joints that lie this far outside still count as inside, as in `data.crops`
+
+
+@dataclass
+class JointTaskConfig:
+    """What end-to-end PRTR is and what it learns from."""
+
+    sources: list[CocoSource] = field(default_factory=list)
+    """Annotation files to train on."""
+    validation: CocoSource | None = None
+    """Annotation file whose keypoint AP chooses the weights."""
+    validation_images: int | None = None
+    """Only so many images are validated, evenly spread; null takes all."""
+    validation_side: int = 320
+    """Length of the longer side in validation."""
+    model: dict = field(default_factory=dict)
+    """Keyword arguments of `PRTR`; crop is "features". `detector` may be left to `detector_weights`."""
+    backbone_weights: str | None = None
+    """A safetensors file of the backbone alone, to start from."""
+    detector_weights: str | None = None
+    """A weights file of the detector (`--stage detector`), to start from; says what the detector is, too."""
+    initial_weights: str | None = None
+    """A weights file of the whole model, to start from."""
+    frozen_epochs: int = 0
+    """Epochs in which the detector keeps its weights; both are trained after them."""
+    detector_lr: float = 0.3
+    """Rate of the detector relative to the keypoint stage."""
+    backbone_lr: float = 0.3
+    """Rate of the backbone relative to the rest of the detector."""
+    freeze_stages: int = 0
+    """Leading stages of the backbone that keep their weights throughout."""
+    boxes: Literal["predicted", "annotated"] = "predicted"
+    """What is cropped in training: the box of the query that each person is matched with, or the annotated one."""
+    sides: list[int] = field(default_factory=lambda: [320])
+    """Lengths of the longer side to draw from in training."""
+    canvas: int | None = None
+    """Training images are cropped and padded to squares of this side; null keeps them whole."""
+    cache_images: bool = True
+    """Decode every image once and keep it in memory."""
+    detection_weight: float = 1.0
+    """Weight of the detector's losses."""
+    classification: Literal["softmax", "varifocal"] = "softmax"
+    """The detector's class loss."""
+    one_to_many: int = 6
+    """Proposals that each person may take in training."""
+    l1_weight: float = 5.0
+    """Weight of the coordinates' L1."""
+    likelihood_weight: float = 0.2
+    """Weight of the likelihood of the stated uncertainty."""
+    heatmap_weight: float = 0.5
+    """Weight of the heat maps' cross-entropy, where the model has them."""
+    no_joint_weight: float = 0.1
+    """Weight of "no joint" in the class loss."""
+
+
+class JointTask:
+    """See `cascadepose.training.task.Task`."""
+
+    name, metric, mode, kind = "joint", "AP", "max", "prtr"
+
+    def __init__(self, config: JointTaskConfig):
+        if not config.sources:
+            raise InputError("task.sources is empty: name at least one annotation file to train on")
+        if config.model.get("crop") != "features":
+            raise InputError('task.model.crop: use "features"; the two-stage form is trained stage by stage')
+        self.config = config
+        self.model = PRTR(**with_detector(config))
+        load_backbone(self.model.detector.backbone, config.backbone_weights, config.freeze_stages)
+        start_from(self.model.detector, config.detector_weights, "person_detector")
+        start_from(self.model, config.initial_weights, self.kind)
+        self.detector_parameters = [p for p in self.model.detector.parameters() if p.requires_grad]
+        self.detection = DetectionCriterion(classification=config.classification, one_to_many=config.one_to_many)
+        self.criterion = KeypointCriterion(
+            self.model.keypoints.num_joints,
+            self.model.keypoints.matching,
+            l1_weight=config.l1_weight,
+            likelihood_weight=config.likelihood_weight,
+            heatmap_weight=config.heatmap_weight,
+            no_joint_weight=config.no_joint_weight,
+        )
+        self.train_set = PersonImages(config.sources, config.sides, config.cache_images, config.canvas)
+        self.sample_weights = self.train_set.sample_weights
+        self.epoch_length: int | None = None
+
+    def collate(self, samples: list) -> dict:
+        """Padded batch and targets."""
+        return collate_people(samples)
+
+    def new_epoch(self, epoch: int) -> None:
+        """Freeze the detector for the first epochs."""
+        for parameter in self.detector_parameters:
+            parameter.requires_grad_(epoch >= self.config.frozen_epochs)
+
+    def losses(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Set losses of boxes and of joints in one pass; gradients of the joints reach boxes and backbone."""
+        images = as_float(batch["batch"])
+        for criterion in (self.detection, self.criterion):
+            criterion.to(images.images.device)
+        people = Tensor()
+
+        def choose(out: dict) -> tuple[Tensor, Tensor]:
+            nonlocal people
+            boxes, index, people = self.people_to_crop(out, batch)
+            return boxes, index
+
+        out = model(images, choose=choose)
+        targets = BoxTargets(batch["boxes"], batch["counts"], ignore=batch["ignore"], complete=batch["complete"])
+        found = self.detection(out, targets)
+        joints = self.keypoint_losses(out, batch, people)
+        total = self.config.detection_weight * found["loss"] + joints["loss"]
+        named = {"loss_boxes": found["loss"], "loss_joints": joints["loss"], "loss_keypoints": joints["loss_keypoints"]}
+        return {"loss": total} | named
+
+    def people_to_crop(self, out: dict, batch: dict) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes [N, 4], batch_index [N] and row [N] in the batch's annotations, of people with annotated joints."""
+        annotated = batch["visible"].any(-1)
+        first = torch.tensor([0, *batch["counts"]], device=annotated.device).cumsum(0)
+        if self.config.boxes == "annotated":
+            rows = annotated.nonzero()[:, 0]
+            index = batch["batch_index"][rows]
+            return batch["boxes"][index, rows - first[index]], index, rows
+        with torch.no_grad():
+            labels = torch.zeros(batch["boxes"].shape[:2], dtype=torch.long, device=annotated.device)
+            cost = box_cost(out["pred_logits"], out["pred_boxes"], labels, batch["boxes"])
+        matches = hungarian(cost, batch["counts"])
+        rows = first[matches.problem] + matches.target
+        kept = annotated[rows]
+        return out["pred_boxes"][matches.queries][kept], matches.problem[kept], rows[kept]
+
+    def keypoint_losses(self, out: dict, batch: dict, people: Tensor) -> dict[str, Tensor]:
+        """Set loss of the joints of `people` (rows of the annotations), in units of their crops.
+
+        A joint's place is taken through the crop's region to the image and back by a constant copy of the region: the
+        same number, but a joint in the wrong place moves the box as well as the query's answer.
+        """
+        regions = out["crop_regions"]
+        if not len(people):
+            nothing = 0.0 * sum(out["crop_outputs"][key].sum() for key in ("pred_keypoints", "pred_kpt_logits"))
+            return {"loss": nothing, "loss_keypoints": nothing}
+        frame = regions.detach()
+
+        def through_the_box(layer: dict) -> dict:
+            return layer | {"pred_keypoints": to_crop(to_image(layer["pred_keypoints"], regions), frame)}
+
+        last = through_the_box(out["crop_outputs"])
+        answers = last | {"aux_outputs": [through_the_box(layer) for layer in last["aux_outputs"]]}
+        points = to_crop(batch["keypoints"][people], frame)
+        inside = ((points > -MARGIN) & (points < 1 + MARGIN)).all(-1)
+        visible = batch["visible"][people] & inside
+        points = points.masked_fill(~visible[..., None], 0.5)
+        return self.criterion(answers, KeypointTargets(points, visible, batch["labelled"][people]))
+
+    def parameter_groups(self, lr: float, weight_decay: float) -> list[dict]:
+        """Keypoint stage, detector and backbone at rates of their own; no decay for biases, norms and embeddings."""
+        detector = grouped_parameters(
+            self.model.detector, lr * self.config.detector_lr, weight_decay, self.config.backbone_lr
+        )
+        return detector + grouped_parameters(self.model.keypoints, lr, weight_decay, 1.0)
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """COCO keypoint AP and person box AP of the whole model, from images alone."""
+        if self.config.validation is None:
+            return {}
+        from cascadepose.evaluation.coco import evaluate_boxes, evaluate_keypoints
+
+        data = PersonImages([self.config.validation], [self.config.validation_side], cache=False)
+        count = min(self.config.validation_images or len(data), len(data))
+        chosen = torch.linspace(0, len(data) - 1, count).round().long().tolist()
+        device, results = next(model.parameters()).device, []
+        records = iter([data.records[index] for index in chosen])
+        for batch in DataLoader(Subset(data, chosen), batch_size=8, collate_fn=self.collate):
+            out = model(as_float(batch["batch"].to(device)), threshold=0.0)
+            results += results_of(model, out, [next(records) for _ in batch["counts"]])
+        images = [data.records[index].image_id for index in chosen]
+        joints = evaluate_keypoints(self.config.validation.annotations, results, image_ids=images)
+        boxes = evaluate_boxes(self.config.validation.annotations, results, image_ids=images)
+        return {key: joints[key] for key in ("AP", "AP50", "AR")} | {"box_AP": boxes["AP"]}
+
+    def save(self, model: nn.Module, path: Path, info: dict) -> None:
+        """A weights file that `cascadepose.load_model` reads."""
+        save(model, path, self.kind, info)
+
+
+def with_detector(config: JointTaskConfig) -> dict:
+    """Keyword arguments of `PRTR`, those of its detector read from the weights where they are not given."""
+    if config.detector_weights is None or "detector" in config.model:
+        return config.model
+    from cascadepose.hub import weights_info
+
+    return {"detector": weights_info(config.detector_weights).config, **config.model}
+
+
+def results_of(model: PRTR, out: dict, records: list[CocoImage]) -> list[dict]:
+    """The people of a batch as COCO results with boxes; a person's score is the box's times the mean of the joints'."""
+    points, joint_scores, _ = model.read_joints(out)
+    owners = [records[image] for image in out["people_batch_index"].tolist()]
+    sizes = points.new_tensor([(record.width, record.height) for record in owners]).view(-1, 2)
+    keypoints = torch.cat([points * sizes[:, None], joint_scores[..., None]], dim=-1).flatten(1).tolist()
+    boxes = xyxy_to_xywh(cxcywh_to_xyxy(out["people_boxes"]) * sizes.repeat(1, 2)).tolist()
+    scores = (out["people_scores"] * joint_scores.mean(-1)).tolist()
+    return [
+        {"image_id": record.image_id, "category_id": 1, "keypoints": joints, "bbox": box, "score": score}
+        for record, joints, box, score in zip(owners, keypoints, boxes, scores, strict=True)
+    ]
+
+
+def build_task(config: JointTaskConfig) -> JointTask:
+    """The task that a configuration describes."""
+    return JointTask(config)
