@@ -6,8 +6,11 @@ on numpy arrays and torch tensors; gradients flow to the keypoints and scores, t
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from torch import nn
 
 from cascadepose.errors import InputError
 from cascadepose.geometry import normalize_center, normalize_screen
@@ -102,6 +105,20 @@ def lend_legs(joints: np.ndarray, scores: np.ndarray, threshold: float = 0.3) ->
 NORMALIZATIONS = {"crop_scale": crop_scale, "crop_follow": crop_follow, "screen": screen, "center": center}
 
 
+def declared_input(lifter: nn.Module) -> dict[str, Any]:
+    """The last arguments of `lifter_input` as a lifter declares them.
+
+    Two of them few lifters declare: `seen_skeleton`, where it does not see the joints that it answers for, and `style`.
+    """
+    return {
+        "normalization": lifter.normalization,
+        "in_channels": lifter.in_channels,
+        "input_skeleton": lifter.input_skeleton,
+        "skeleton": getattr(lifter, "seen_skeleton", lifter.skeleton),
+        "style": getattr(lifter, "style", "midpoints"),
+    }
+
+
 def lifter_input(
     keypoints: Array,
     scores: Array,
@@ -110,14 +127,16 @@ def lifter_input(
     in_channels: int = 3,
     input_skeleton: str = "coco17",
     skeleton: str = "h36m17",
+    style: str = "midpoints",
 ) -> Array:
     """What a lifter sees of one window: keypoints [..., T, K, 2] px, scores [..., T, K] -> [..., T, J, in_channels].
 
-    The third channel is the score. Raises InputError for an unknown normalisation.
+    The third channel is the score. skeleton: of the joints it sees; style: of the conversion, see `Skeleton.convert`.
+    Raises InputError for an unknown normalisation.
     """
     if normalization not in NORMALIZATIONS:
         raise InputError(f"unknown normalization {normalization!r}; use one of: {', '.join(NORMALIZATIONS)}")
-    joints, joint_scores, _ = SKELETONS[input_skeleton].convert(keypoints, scores, to=SKELETONS[skeleton])
+    joints, joint_scores, _ = SKELETONS[input_skeleton].convert(keypoints, scores, SKELETONS[skeleton], style)
     joints = NORMALIZATIONS[normalization](joints, joint_scores, image_size)
     if in_channels == 2:
         return joints

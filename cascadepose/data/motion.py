@@ -53,6 +53,7 @@ class MotionDataset(Dataset):
     source_rate  Hz of the sequences;  frame_rate  Hz of the clips
     stride       frames of a clip between the starts of neighbouring windows (default: half a window)
     noise        "clean", "detector", or "mixed" (training: one item of six clean, the rest detector-like)
+    normalization, in_channels, skeleton, style  what the lifter sees, see `lifter_input`
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class MotionDataset(Dataset):
         noise: str = "mixed",
         normalization: str = "crop_scale",
         in_channels: int = 3,
+        skeleton: str = "h36m17",
+        style: str = "midpoints",
     ):
         if noise not in NOISES:
             raise InputError(f"unknown noise {noise!r}; use one of: {', '.join(NOISES)}")
         self.sequences = list(sequences.values())
-        self.num_frames, self.noise = num_frames, noise
-        self.normalization, self.in_channels = normalization, in_channels
+        self.num_frames, self.noise, self.normalization = num_frames, noise, normalization
+        self.seen = (normalization, in_channels, "coco17", skeleton, style)
         self.step = source_rate / frame_rate
         stride = max(num_frames // 2, 1) if stride is None else stride
         window = 1 + round((num_frames - 1) * self.step)
@@ -94,7 +97,7 @@ class MotionDataset(Dataset):
         joints, keypoints, scores = observe(body, camera, None if clean else rng)
         if isinstance(item, tuple) and rng.random() < 0.08:
             joints, keypoints, scores = hold(rng, joints, keypoints, scores)
-        x = lifter_input(keypoints, scores, camera.image_size, self.normalization, self.in_channels)
+        x = lifter_input(keypoints, scores, camera.image_size, *self.seen)
         return {"x": x.astype(np.float32), "joints": joints}
 
     def clip(self, index: int, jitter: float = 0.0, speed: float = 1.0) -> np.ndarray:

@@ -126,16 +126,17 @@ class PretrainTask:
         self.epoch = epoch
 
     def save(self, model: nn.Module, path: Path, info: dict) -> None:
-        """Write a weights file; its card says that the answers are no metres."""
+        """Write a weights file."""
         from cascadepose import hub
 
-        hub.save_model(model, path, "dstformer", info | {"unit": "normalised image units, not metres"})
+        hub.save_model(model, path, "dstformer", info)
 
 
 def _fresh_model(config: PretrainTaskConfig) -> nn.Module:
     from cascadepose import models
 
-    settings = {"maxlen": config.num_frames, "normalization": "crop_scale", "frame_rate": config.frame_rate}
+    settings = {"maxlen": config.num_frames, "normalization": "crop_scale", "unit": "image"}
+    settings["frame_rate"] = config.frame_rate
     try:
         return models.build("dstformer", **(settings | config.model))
     except (TypeError, ValueError) as error:

@@ -107,8 +107,9 @@ def test_fine_tuning_starts_from_the_weights(config, motion, tmp_path):
     task = build_task(config)
     path = tmp_path / "pretrained.safetensors"
     task.save(task.model, path, {"note": "test"})
-    assert "not metres" in hub.weights_info(path).info["unit"]
+    assert hub.weights_info(path).config["unit"] == "image"
     lifter = build_lifter_task(LifterTaskConfig(**motion, num_frames=9, weights=str(path)))
+    assert (lifter.model.unit, lifter.model.config["unit"]) == ("metres", "metres")
     torch.testing.assert_close(lifter.model.head.weight, task.model.head.weight, atol=1e-4, rtol=1e-3)
 
 

@@ -17,10 +17,11 @@ class DSTformer(nn.Module):
     forward: x [B, T, J, in_channels] (x, y normalised as `normalization` says, confidence), T <= maxlen
              -> [B, T, J, 3] root-relative joints in metres, camera axes (x right, y down, z away).
 
-    Parameter names equal the official ones: a published checkpoint loads after its `module.` prefix is stripped (its
-    output is in normalised image units, not metres). The attributes after `config` tell a caller how to feed it.
+    Parameter names equal the official ones. The attributes after `config` tell a caller how to feed it.
 
     num_frames   frames a window at inference (at most maxlen)
+    unit         of the answer: "metres", or "image" for weights that were pre-trained or published, whose x and y are
+                 normalised image coordinates with the depth on the same scale; `lift_sequence` makes metres of it
     frame_rate   Hz of the training clips, None if any rate will do
     mean_pose    [J, 3] metres: mean root-relative camera-frame pose of the training set, the baseline that any lifter
                  has to beat; part of `config`, not used by forward
@@ -48,6 +49,7 @@ class DSTformer(nn.Module):
         in_channels: int = 3,
         att_fuse: bool = True,
         normalization: str = "crop_scale",
+        unit: str = "metres",
         frame_rate: float | None = None,
         mean_pose: list[list[float]] | None = None,
     ):
@@ -55,6 +57,8 @@ class DSTformer(nn.Module):
         self.num_frames = maxlen if num_frames is None else num_frames
         if not 1 <= self.num_frames <= maxlen:
             raise ValueError(f"num_frames {self.num_frames} is not within 1..maxlen={maxlen}")
+        if unit not in ("metres", "image"):
+            raise ValueError(f'unit {unit!r}: use "metres" or "image"')
         self.config = {
             "dim": dim,
             "depth": depth,
@@ -67,10 +71,11 @@ class DSTformer(nn.Module):
             "in_channels": in_channels,
             "att_fuse": att_fuse,
             "normalization": normalization,
+            "unit": unit,
             "frame_rate": frame_rate,
             "mean_pose": mean_pose,
         }
-        self.in_channels, self.maxlen = in_channels, maxlen
+        self.in_channels, self.maxlen, self.unit = in_channels, maxlen, unit
         self.normalization, self.frame_rate, self.mean_pose = normalization, frame_rate, mean_pose
         self.joints_embed = nn.Linear(in_channels, dim)
         self.pos_embed = nn.Parameter(torch.zeros(1, num_joints, dim))

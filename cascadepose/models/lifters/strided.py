@@ -30,6 +30,7 @@ class StridedTransformer(nn.Module):
     depth        layers of the VTE
     positions    STE layers, from the first, that have a position embedding of their own (default: all)
     dropout      in attention and after every sub-layer;  embed_dropout  on the embedded poses
+    seen_skeleton, style  the joints it sees and how they are made of COCO-17's, see `Skeleton.convert`
 
     Raises ValueError for strides that leave more than one token and for windows of another length.
     """
@@ -54,6 +55,8 @@ class StridedTransformer(nn.Module):
         in_channels: int = 2,
         frames_out: str = "center",
         normalization: str = "screen",
+        seen_skeleton: str = "h36m17",
+        style: str = "midpoints",
         frame_rate: float | None = None,
         mean_pose: list[list[float]] | None = None,
     ):
@@ -76,11 +79,14 @@ class StridedTransformer(nn.Module):
             "in_channels": in_channels,
             "frames_out": frames_out,
             "normalization": normalization,
+            "seen_skeleton": seen_skeleton,
+            "style": style,
             "frame_rate": frame_rate,
             "mean_pose": mean_pose,
         }
         self.num_frames, self.in_channels, self.frames_out = num_frames, in_channels, frames_out
-        self.normalization, self.frame_rate, self.mean_pose = normalization, frame_rate, mean_pose
+        self.seen_skeleton, self.style, self.normalization = seen_skeleton, style, normalization
+        self.frame_rate, self.mean_pose = frame_rate, mean_pose
         self.embed = nn.Sequential(
             nn.Conv1d(num_joints * in_channels, dim, 1), nn.BatchNorm1d(dim), nn.ReLU(), nn.Dropout(embed_dropout)
         )

@@ -18,6 +18,8 @@ class TCN(nn.Module):
     widths    odd filter widths; their product is num_frames, the receptive field (3, 3, 3, 3, 3: 243 frames)
     dim       channels
     causal    look at the past only: an answer needs no future frame
+    seen_skeleton, style  the joints it sees and how they are made of COCO-17's, see `Skeleton.convert`; "coco17" for a
+              network that learned the conversion itself
 
     A single window runs as strided convolutions, which compute what its one answer needs and nothing else (section 5.1
     of the paper); the answer is that of the dilated form.
@@ -37,6 +39,8 @@ class TCN(nn.Module):
         out_joints: int = 17,
         in_channels: int = 2,
         normalization: str = "screen",
+        seen_skeleton: str = "h36m17",
+        style: str = "midpoints",
         frame_rate: float | None = None,
         mean_pose: list[list[float]] | None = None,
     ):
@@ -53,11 +57,14 @@ class TCN(nn.Module):
             "out_joints": out_joints,
             "in_channels": in_channels,
             "normalization": normalization,
+            "seen_skeleton": seen_skeleton,
+            "style": style,
             "frame_rate": frame_rate,
             "mean_pose": mean_pose,
         }
         self.num_frames, self.causal, self.in_channels = prod(widths), causal, in_channels
-        self.normalization, self.frame_rate, self.mean_pose = normalization, frame_rate, mean_pose
+        self.seen_skeleton, self.style, self.normalization = seen_skeleton, style, normalization
+        self.frame_rate, self.mean_pose = frame_rate, mean_pose
         self.expand = nn.Conv1d(num_joints * in_channels, dim, widths[0], bias=False)
         self.expand_norm = nn.BatchNorm1d(dim)
         self.act = nn.ReLU()

@@ -3,7 +3,7 @@
     joints = lift_sequence(lifter, keypoints, scores, image_size, timestamps)   # [T, 17, 3] metres, root-relative
 
 Any lifter will do that declares `num_frames`, `frames_out`, `causal`, `in_channels`, `input_skeleton`, `skeleton`,
-`normalization` and `frame_rate`.
+`normalization` and `frame_rate`; `seen_skeleton`, `style` and `unit` where they are not the usual ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from cascadepose.errors import InputError
 from cascadepose.geometry import flip_horizontal
-from cascadepose.normalization import lifter_input
+from cascadepose.models.lifters.units import adult_size
+from cascadepose.normalization import declared_input, lifter_input
 from cascadepose.skeletons import SKELETONS
 from cascadepose.smoothing import fill_gaps, resample
 
@@ -53,6 +54,8 @@ def lift_sequence(
     flip_test: bool = True,
 ) -> np.ndarray:
     """Lift one person of any number of frames (see Sequence2D): float32 [T, J, 3] metres, root-relative, camera axes.
+
+    Answers of a lifter whose unit is not metres are scaled to an adult of ordinary size, window by window.
 
     flip_test  average with the prediction for the mirrored input
     Raises InputError for shapes that do not agree, non-finite keypoints or scores, no frames, times that do not ascend.
@@ -178,24 +181,17 @@ def _batches(lifter: nn.Module, clips: list[_Clip], batch_size: int) -> Iterator
 
 def _inputs(lifter: nn.Module, clip: _Clip, index: np.ndarray) -> np.ndarray:
     """What the lifter sees of windows of these frames [n, W]: float32 [n, W, J, C]."""
-    x = lifter_input(
-        clip.keypoints[index],
-        clip.scores[index],
-        clip.image_size,
-        lifter.normalization,
-        lifter.in_channels,
-        lifter.input_skeleton,
-        lifter.skeleton,
-    )
+    x = lifter_input(clip.keypoints[index], clip.scores[index], clip.image_size, **declared_input(lifter))
     return x.astype(np.float32)
 
 
 def _predict(lifter: nn.Module, x: Tensor, flip_test: bool) -> Tensor:
     joints = lifter(x)
     if flip_test:
-        flip = SKELETONS[lifter.skeleton].flip_index
-        joints = (joints + flip_horizontal(lifter(flip_horizontal(x, flip)), flip)) / 2
-    return joints - joints[..., :1, :]
+        seen, flip = (SKELETONS[name].flip_index for name in (declared_input(lifter)["skeleton"], lifter.skeleton))
+        joints = (joints + flip_horizontal(lifter(flip_horizontal(x, seen)), flip)) / 2
+    joints = joints - joints[..., :1, :]
+    return joints if getattr(lifter, "unit", "metres") == "metres" else adult_size(joints)
 
 
 def _assemble(clip: _Clip, joints: np.ndarray) -> np.ndarray:

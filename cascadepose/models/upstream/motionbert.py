@@ -16,7 +16,7 @@ def _recognises(tensors: Tensors) -> bool:
 
 
 def _translate(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Hints: num_heads (8), frame_rate (any). The answers of official weights are in normalised image units."""
+    """Hints: num_heads (8), frame_rate (any)."""
     dim, in_channels = shape(tensors, "joints_embed.weight")
     config = {
         "dim": dim,
@@ -28,6 +28,7 @@ def _translate(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[str, An
         "num_joints": shape(tensors, "pos_embed")[1],
         "in_channels": in_channels,
         "att_fuse": any(name.startswith("ts_attn.") for name in tensors),
+        "unit": "image",
         "frame_rate": hint(hints, "frame_rate"),
     }
     return config, dict(tensors)

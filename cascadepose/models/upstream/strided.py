@@ -55,6 +55,7 @@ def _translate(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[str, An
         "num_joints": inputs // in_channels,
         "out_joints": shape(tensors, "fcn.1.weight")[0] // 3,
         "in_channels": in_channels,
+        "style": "gast",  # as in the authors' demonstration on videos
         "frame_rate": hint(hints, "frame_rate", default=50.0),
     }
     return config, _rename(tensors)

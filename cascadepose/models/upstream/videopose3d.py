@@ -20,7 +20,9 @@ def _recognises(tensors: Tensors) -> bool:
 
 
 def _translate(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Hints: causal (False), in_channels (2), frame_rate (50, of Human3.6M)."""
+    """Hints: causal (False), in_channels (2), frame_rate (50, of Human3.6M), seen_skeleton ("h36m17"; "coco17" for the
+    file that was trained on COCO joints).
+    """
     dim, inputs, width = shape(tensors, "expand_conv.weight")
     layers = count({name.partition(".")[2]: t for name, t in tensors.items() if name.startswith("layers_")}, "")
     in_channels = hint(hints, "in_channels", default=2)
@@ -31,6 +33,7 @@ def _translate(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[str, An
         "num_joints": inputs // in_channels,
         "out_joints": shape(tensors, "shrink.weight")[0] // 3,
         "in_channels": in_channels,
+        "seen_skeleton": hint(hints, "seen_skeleton", default="h36m17"),
         "frame_rate": hint(hints, "frame_rate", default=50.0),
     }
     return config, {_ours(name): tensor for name, tensor in tensors.items()}

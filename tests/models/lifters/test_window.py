@@ -116,6 +116,40 @@ def test_unobserved_frames_are_filled_with_score_zero(person):
     np.testing.assert_allclose(joints[[7, 8]], clean[[7, 8]], atol=0.02)
 
 
+def test_what_a_lifter_sees_is_what_it_declares(person):
+    """COCO-17 as it is, or another way of making the joints; mirrored by the joints that are seen."""
+    keypoints, scores = person(9)
+    seen = []
+    lifter = models.build("tcn", widths=[3, 3], dim=8, seen_skeleton="coco17")
+    lifter.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
+    lift_sequence(lifter, keypoints, scores, SIZE, batch_size=9)
+    plain, mirrored = (x[4, 4].numpy() for x in seen)
+    np.testing.assert_allclose(plain, (keypoints[4] - [320, 240]) / 320, atol=1e-5)
+    np.testing.assert_allclose(mirrored, flip_horizontal(plain, COCO17.flip_index), atol=1e-6)
+    gast = models.build("strided", num_frames=3, strides=[3], dim=16, style="gast")
+    gast.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
+    lift_sequence(gast, keypoints, scores, SIZE, batch_size=9, flip_test=False)
+    joints = COCO17.convert(keypoints, style="gast")[0]
+    np.testing.assert_allclose(seen[2][4, 1].numpy(), (joints[4] - [320, 240]) / 320, atol=1e-5)
+
+
+def test_image_units_become_metres_of_an_ordinary_adult(person):
+    """Whatever the scale of the answer, the limbs are those of an adult; directions stay."""
+    keypoints, scores = person(9)
+    answers = []
+    for factor in (1.0, 7.0):
+        lifter = Echo()
+        lifter.unit = "image"
+        lifter.register_forward_hook(lambda _module, _inputs, output, factor=factor: output * factor)
+        answers.append(lift_sequence(lifter, keypoints, scores, SIZE, flip_test=False))
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+    limbs = np.linalg.norm(answers[0][:, [1, 4, 2, 5]] - answers[0][:, [2, 5, 3, 6]], axis=-1)
+    assert 0.05 < np.median(limbs) < 2
+    plain = lift_sequence(Echo(), keypoints, scores, SIZE, flip_test=False)
+    ratio = np.linalg.norm(answers[0]) / np.linalg.norm(plain)
+    np.testing.assert_allclose(answers[0], plain * ratio, atol=1e-4)
+
+
 def test_people_share_batches_and_stay_apart(person):
     people = [Sequence2D(*person(count), SIZE) for count in (3, 30, 1)]
     torch.manual_seed(0)
