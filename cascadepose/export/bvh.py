@@ -21,9 +21,8 @@ def write(result: VideoResult, path: str | Path) -> list[Path]:
     """Write each person's motion; returns the files, see motion.person_paths.
 
     The nodes are those of rig.NAMES, the rest pose is a T-pose that faces z. Angles are degrees in the order in which
-    the channels are listed; the turn of a bone about itself is the middle one, which keeps clear of gimbal lock. Raises
-    InputError where nobody has 3D joints, they are not those of H36M17, a number is not finite, or the place cannot be
-    written.
+    the channels are listed. Raises InputError where nobody has 3D joints, they are not those of H36M17, a number is not
+    finite, or the place cannot be written.
     """
     schema.check_finite(result)
     people = motions(result)
@@ -34,10 +33,12 @@ def write(result: VideoResult, path: str | Path) -> list[Path]:
 
 
 def channel_order(name: str) -> str:
-    """The axes of a node's three rotation channels, first the outermost: arms lie along x, legs and trunk along y."""
-    if name == "pelvis":
-        return "YZX"  # a somersault passes no gimbal lock, only lying on the side does
-    return "ZXY" if name.endswith(("collar", "shoulder", "elbow", "wrist")) else "XYZ"
+    """The axes of a node's rotation channels, first the outermost; the middle one should keep clear of 90 degrees."""
+    if name.endswith(("hip_base", "hip", "knee", "ankle")):
+        return "XYZ"  # a leg turns little about itself
+    if name.endswith(("collar", "shoulder", "elbow", "wrist")):
+        return "ZXY"  # an arm neither
+    return "YZX"  # a trunk tilts little to the side; it may look back or turn a somersault
 
 
 def continuous_angles(rotations: np.ndarray, order: str) -> np.ndarray:

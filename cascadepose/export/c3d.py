@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cascadepose.export.motion import Y_UP_TO_Z_UP, Motion, motions, person_path
 from cascadepose.files import atomic_path
 from cascadepose.types import VideoResult
 
-_MAX_RESIDUAL = 255  # mm: the format keeps one byte
+_MAX_RESIDUAL = 127  # mm: seven bits, in either place
 
 
 def require() -> None:
@@ -30,7 +31,7 @@ def write(result: VideoResult, path: str | Path) -> list[Path]:
     """Write each person's joints as points of the same names; returns the files, see motion.person_paths.
 
     The parameters X_SCREEN and Y_SCREEN of the group POINT state the axes. The residual of a point is the standard
-    deviation across the line of sight in whole mm (1..255, see Motion.sigma), and 0, which means interpolated, in
+    deviation across the line of sight in whole mm (1..127, see Motion.sigma), and 0, which means interpolated, in
     frames in which the person was not seen. Raises InputError where ezc3d is missing, nobody has 3D joints, a number is
     not finite, or the place cannot be written.
     """
@@ -59,19 +60,27 @@ def _content(person: Motion) -> Any:
     content.add_parameter("POINT", "Y_SCREEN", "+Z", "up")
     content["data"]["points"] = 1000 * (person.joints @ Y_UP_TO_Z_UP.T).transpose(2, 1, 0)
     residuals = np.clip(np.round(1000 * person.sigma), 1, _MAX_RESIDUAL) * person.observed[:, None]
+    # The format has the residual in the low byte of a point's fourth word and a mask of cameras in the high byte
+    # (c3d.org, floating-point 3D data); ezc3d 1.7 has them the other way round. So both hold the residual.
+    bits = residuals.astype(int) >> np.arange(7)[:, None, None] & 1
     content["data"]["meta_points"]["residuals"] = residuals.T[None]
+    content["data"]["meta_points"]["camera_masks"] = bits.astype(bool).swapaxes(1, 2)
     return content
 
 
 def _check_whole(path: Path, content: Any) -> None:
-    """ezc3d does not tell when a disk is full, so the file is read back. Raises OSError where points are missing."""
-    import ezc3d
+    """ezc3d does not tell when a disk is full, and crashes on a file that is cut off: the points are read here.
 
-    points = content["data"]["points"]
-    try:
-        written = ezc3d.c3d(str(path))["data"]["points"][:3]
-    except Exception:  # a file that is cut off can fail anywhere
-        written = np.empty(0)
-    if written.shape != points.shape or not np.allclose(written, points, rtol=1e-5, atol=0.01):
+    The ninth 16-bit word of the file is the number of the 512-byte block, from one, in which the points begin; each is
+    four floats. Raises OSError where some are missing.
+    """
+    points = content["data"]["points"].T
+    data = path.read_bytes()
+    start = 512 * (struct.unpack_from("<H", data, 16)[0] - 1) if len(data) >= 512 else 0
+    whole = 512 <= start <= len(data) - 16 * points[..., 0].size
+    if whole:
+        written = np.frombuffer(data, "<f4", 4 * points[..., 0].size, start).reshape(*points.shape[:2], 4)
+        whole = np.allclose(written[..., :3], points, rtol=1e-5, atol=0.01)
+    if not whole:
         full = shutil.disk_usage(path.parent).free < 1 << 20
         raise OSError(errno.ENOSPC if full else errno.EIO, "the points were not written whole")

@@ -1,0 +1,185 @@
+"""Which files are made, and what becomes of bad input: one line, and nothing half-written."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cascadepose.errors import InputError
+from cascadepose.export import FORMATS, check_formats, load_result
+
+ALL = [suffix[1:] for suffix in FORMATS]
+NEED_3D = ["bvh", "trc", "c3d", "glb"]
+
+
+@pytest.fixture(autouse=True)
+def _needs_ezc3d():
+    pytest.importorskip("ezc3d")
+
+
+def listing(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def one_line(caught) -> str:
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_formats_of_a_folder(make_walkers, tmp_path):
+    result = make_walkers(frames=4)
+    paths = result.save(tmp_path / "all", formats=ALL)
+    assert listing(tmp_path / "all") == sorted(path.name for path in paths) == sorted(f"poses.{name}" for name in ALL)
+    assert [path.name for path in result.save(tmp_path / "two", ["csv", "bvh", "csv"])] == ["poses.csv", "poses.bvh"]
+    assert [path.name for path in result.save(tmp_path / "usual")] == ["poses.json", "poses.npz"]
+    np.testing.assert_array_equal(load_result(tmp_path / "all").tracks[0].keypoints, result.tracks[0].keypoints)
+
+
+def test_several_people_get_a_file_each(make_walkers, tmp_path):
+    result = make_walkers(people=2, frames=4)
+    result.save(tmp_path, formats=NEED_3D)
+    expected = [f"poses-{person}.{name}" for person in (1, 2) for name in ("bvh", "trc", "c3d")] + ["poses.glb"]
+    assert listing(tmp_path) == sorted(expected)
+    assert [path.name for path in result.save(tmp_path / "x" / "dance.trc")] == ["dance-1.trc", "dance-2.trc"]
+
+
+def test_nobody_found(make_walkers, tmp_path):
+    nobody = make_walkers(people=0)
+    nobody.save(tmp_path / "out", formats=ALL)
+    assert listing(tmp_path / "out") == ["poses.csv", "poses.json", "poses.npz"]
+    with pytest.raises(InputError, match="nobody was found"):
+        nobody.save(tmp_path / "x.bvh")
+
+
+@pytest.mark.parametrize("name", NEED_3D)
+def test_without_3d(make_walkers, tmp_path, name):
+    flat = make_walkers(frames=4, lifted=False)
+    for call in (lambda: flat.save(tmp_path / f"x.{name}"), lambda: flat.save(tmp_path / "out", ["json", name])):
+        with pytest.raises(InputError, match="without a lifter") as caught:
+            call()
+        one_line(caught)
+    assert listing(tmp_path) == []
+
+
+def test_unknown_and_contradicting_formats(make_walkers, tmp_path):
+    result = make_walkers(frames=2)
+    for call, words in (
+        (lambda: result.save(tmp_path / "out", ["fbx"]), "unknown format 'fbx'; use json, npz, csv"),
+        (lambda: result.save(tmp_path / "x.fbx"), "unknown format '.fbx'"),
+        (lambda: result.save(tmp_path / "x.csv", ["bvh"]), "names a file"),
+    ):
+        with pytest.raises(InputError, match=words):
+            call()
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_is_refused_before_anything_is_written(make_walkers, tmp_path, name, value):
+    result = make_walkers(frames=4)
+    result.tracks[0].poses3d.joints[2, 5, 1] = value
+    with pytest.raises(InputError, match="1 values in the joints of track 1 are NaN or infinite") as caught:
+        result.save(tmp_path / "out" / f"x.{name}")
+    one_line(caught)
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_unwritable_folder(make_walkers, tmp_path, name):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="cannot be written, a file is in the way") as caught:
+        make_walkers(frames=4).save(tmp_path / "file" / f"x.{name}")
+    one_line(caught)
+    assert listing(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_folder_without_permission(make_walkers, tmp_path):
+    tmp_path.chmod(0o500)
+    for name in ALL:
+        with pytest.raises(InputError, match="no permission"):
+            make_walkers(frames=2).save(tmp_path / f"x.{name}")
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 8 KiB; skips where mounting is not allowed."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError as error:
+        pytest.skip(f"cannot mount: {error}")
+    if done.returncode:
+        pytest.skip(f"cannot mount: {done.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk(make_walkers, tiny_disk):
+    result = make_walkers(people=1, frames=60)
+    (tiny_disk / "old.txt").write_text("kept")
+    for name in ALL:
+        with pytest.raises(InputError, match="the disk is full: free some space") as caught:
+            result.save(tiny_disk / f"x.{name}")
+        assert one_line(caught).startswith(str(tiny_disk / f"x.{name}"))
+        assert listing(tiny_disk) == ["old.txt"], name
+
+
+def test_read_only_disk(make_walkers, tiny_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    for name in ALL:
+        with pytest.raises(InputError, match="the file system is read-only") as caught:
+            make_walkers(frames=2).save(tiny_disk / f"x.{name}")
+        one_line(caught)
+
+
+def test_full_disk_that_only_python_tells(make_walkers, tmp_path, monkeypatch):
+    """The same where nothing can be mounted: every write of Python fails, and ezc3d cuts its file off silently."""
+    import ezc3d
+
+    def full(*arguments, **more):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def cut_off(content, path, **more):
+        whole(content, path, **more)
+        os.truncate(path, 4096)
+
+    whole = ezc3d.c3d.write
+    monkeypatch.setattr(ezc3d.c3d, "write", cut_off)
+    for target in ("numpy.savetxt", "numpy.savez_compressed", "pathlib.Path.write_text", "pathlib.Path.write_bytes"):
+        monkeypatch.setattr(target, full)
+    monkeypatch.setattr("pathlib.Path.open", full)
+    result = make_walkers()
+    (tmp_path / "out").mkdir()
+    for name in ALL:
+        with pytest.raises(InputError, match="cannot be written") as caught:
+            result.save(tmp_path / "out" / f"x.{name}")
+        one_line(caught)
+        assert listing(tmp_path / "out") == [], name
+
+
+def test_an_old_file_survives_a_failure(make_walkers, tmp_path, monkeypatch):
+    (path,) = make_walkers(frames=3).save(tmp_path / "x.bvh")
+    before = path.read_bytes()
+    monkeypatch.setattr("numpy.savetxt", lambda *a, **k: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(InputError, match="disk is full"):
+        make_walkers(frames=9).save(path)
+    assert path.read_bytes() == before and listing(tmp_path) == ["x.bvh"]
+
+
+def test_missing_package_names_the_extra(make_walkers, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ezc3d", None)
+    for call in (
+        lambda: check_formats(["c3d"]),
+        lambda: make_walkers(frames=2).save(tmp_path / "x.c3d"),
+        lambda: make_walkers(frames=2).save(tmp_path / "out", ["json", "c3d"]),
+    ):
+        with pytest.raises(InputError, match=r"pip install 'cascadepose\[c3d\]'"):
+            call()
+    assert listing(tmp_path) == []
