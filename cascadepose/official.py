@@ -71,9 +71,9 @@ def _motionbert(name: str, folder: str, file: str, data: str) -> OfficialFile:
     return OfficialFile(name, "motionbert", file, origin, APACHE, "model_pos", data)
 
 
-def _videopose3d(name: str, file: str, data: str) -> OfficialFile:
+def _videopose3d(name: str, file: str, data: str, **hints: Any) -> OfficialFile:
     origin = f"https://dl.fbaipublicfiles.com/video-pose-3d/{file}"
-    return OfficialFile(name, "videopose3d", file, origin, NON_COMMERCIAL, "model_pos", data)
+    return OfficialFile(name, "videopose3d", file, origin, NON_COMMERCIAL, "model_pos", data, hints)
 
 
 OFFICIAL_FILES: tuple[OfficialFile, ...] = (
@@ -100,7 +100,10 @@ OFFICIAL_FILES: tuple[OfficialFile, ...] = (
     _motionbert("motionbert-lite-h36m", "pose3d/FT_MB_lite_MB_ft_h36m_global_lite", "best_epoch.bin", HOURGLASS),
     _videopose3d("videopose3d-243", "pretrained_h36m_cpn.bin", CPN),
     _videopose3d(
-        "videopose3d-243-coco", "pretrained_h36m_detectron_coco.bin", "Human3.6M, 2D of Detectron in COCO joints"
+        "videopose3d-243-coco",
+        "pretrained_h36m_detectron_coco.bin",
+        "Human3.6M, 2D of Detectron in COCO joints",
+        seen_skeleton="coco17",
     ),
     _videopose3d("videopose3d-humaneva-27", "pretrained_humaneva15_detectron.bin", "HumanEva-I, 2D of Detectron"),
 )

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from cascadepose.errors import InputError
 from cascadepose.models.lifters.window import output_frame
+from cascadepose.normalization import declared_input
 
 if TYPE_CHECKING:
     from cascadepose.tasks.lifter import LifterTaskConfig
@@ -58,7 +59,9 @@ def load_data(config: LifterTaskConfig, model: nn.Module) -> LifterData:
 def _motion(config: LifterTaskConfig, model: nn.Module, settings: dict[str, Any]) -> LifterData:
     from cascadepose.data.motion import MotionDataset, load_motion
 
+    seen = declared_input(model)
     settings = settings | {"frame_rate": model.frame_rate, "source_rate": config.source_rate}
+    settings |= {"skeleton": seen["skeleton"], "style": seen["style"]}
     stride = config.num_frames if model.frames_out == "all" else MOTION_STRIDE
     train = MotionDataset(load_motion(config.train_motion), noise=config.noise, **settings)
     motion = load_motion(config.val_motion)

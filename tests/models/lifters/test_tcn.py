@@ -145,3 +145,11 @@ def test_incomplete_official_files():
     del official["layers_conv.0.weight"]
     with pytest.raises(InputError, match=r"layers_conv\.0\.weight"):
         family("videopose3d").translate(official, {})
+
+
+def test_the_file_trained_on_coco_joints_sees_them(tmp_path):
+    """Found by its published name; the network learned the conversion itself."""
+    path = tmp_path / "pretrained_h36m_detectron_coco.bin"
+    torch.save({"model_pos": official_tensors([3, 3], 8)}, path)
+    model = load_model("videopose3d-243-coco", checkpoint=path)
+    assert (model.seen_skeleton, model.skeleton, model.frame_rate) == ("coco17", "h36m17", 50.0)
