@@ -40,7 +40,9 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "test": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12"],
+        "test": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "ezc3d>=1.7"],
+        "c3d": ["ezc3d>=1.7"],
+        "pandas": ["pandas>=2.0"],
         "tensorboard": ["tensorboard>=2.16"],
     },
     entry_points={"console_scripts": ["cascadepose=cascadepose.cli:main"]},
