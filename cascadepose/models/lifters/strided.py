@@ -28,7 +28,7 @@ class StridedTransformer(nn.Module):
     strides      factor by which each STE layer shortens the sequence: 27 frames (3, 3, 3), 351 frames (3, 9, 13); their
                  product must reach num_frames
     depth        layers of the VTE
-    positions    STE layers, from the first, that have a position embedding of their own (default: all)
+    positions    STE layers, from the first, that have a position embedding of their own (default: all; 3 as published)
     dropout      in attention and after every sub-layer;  embed_dropout  on the embedded poses
     seen_skeleton, style  the joints it sees and how they are made of COCO-17's, see `Skeleton.convert`
 
@@ -130,8 +130,10 @@ class StridedEncoder(nn.Module):
         self, num_frames: int, dim: int, hidden: int, strides: list[int], num_heads: int, positions: int, dropout: float
     ):
         super().__init__()
-        # as published, every position table is of the full length, though a layer reads its first rows only
-        self.pos_embeds = nn.ParameterList(torch.randn(1, num_frames, dim) for _ in range(positions))
+        # as published, every position table is of the full length, though a layer reads its first rows only, and there
+        # may be tables without a layer
+        tables = (nn.Parameter(torch.randn(1, num_frames, dim), i < len(strides)) for i in range(positions))
+        self.pos_embeds = nn.ParameterList(tables)
         self.blocks = nn.ModuleList(Block(dim, hidden, num_heads, dropout, stride) for stride in strides)
         self.norm = _unused_norm(dim)
 
@@ -216,7 +218,7 @@ def _check(num_frames: int, strides: list[int], positions: int, frames_out: str)
         length = math.ceil(length / stride)
     if length != 1 or min(strides, default=0) < 1 or num_frames < 1:
         raise ValueError(f"strides {strides} leave {length} tokens of num_frames {num_frames}; they must leave one")
-    if not 0 <= positions <= len(strides):
-        raise ValueError(f"positions {positions} is not within 0..{len(strides)}, the number of strides")
+    if positions < 0:
+        raise ValueError(f"positions {positions} is negative; give the number of layers with a position embedding")
     if frames_out not in ("center", "all"):
         raise ValueError(f'frames_out {frames_out!r}: use "center" or "all"')

@@ -36,7 +36,10 @@ def _translate(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[str, An
         "seen_skeleton": hint(hints, "seen_skeleton", default="h36m17"),
         "frame_rate": hint(hints, "frame_rate", default=50.0),
     }
-    return config, {_ours(name): tensor for name, tensor in tensors.items()}
+    ours = {_ours(name): tensor for name, tensor in tensors.items()}
+    for name in [name for name in ours if name.endswith("running_var")]:  # PyTorch before 0.4.1 kept no counters
+        ours.setdefault(name.replace("running_var", "num_batches_tracked"), torch.zeros((), dtype=torch.long))
+    return config, ours
 
 
 def _ours(name: str) -> str:
