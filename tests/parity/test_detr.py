@@ -66,6 +66,8 @@ def test_person_detector(small):
     assert (two["pred_logits"].softmax(-1)[..., 0] >= full["pred_logits"].softmax(-1)[..., 1]).all()
     with pytest.raises(InputError, match="2 logits already"):
         upstream.translate(as_official(person), {"person_only": True})
+    with pytest.raises(ValueError, match="not 92"):
+        models.build("prtr", detector=small.config, keypoints={}, crop="features")
 
 
 @pytest.mark.parametrize("dilation, stride", [(False, 32), ("true", 16)])

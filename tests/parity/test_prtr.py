@@ -197,6 +197,35 @@ def test_deformable_sizes_are_read_off_the_tensors():
         upstream.translate(official | {"kpt_embed.1.layers.0.bias": torch.ones(32)}, {})
 
 
+def test_end_to_end_sizes_are_read_off_the_tensors():
+    """Levels by their channels, crops that are not square, any number of joints and queries."""
+    torch.manual_seed(0)
+    keypoints = {**SMALL, "num_joints": 16, "num_queries": 20, "position": "sine+learned", "size": [6, 4]}
+    detector = {"backbone": {"name": "resnet18", "levels": [1, 2, 3, 4]}, **SMALL, "num_queries": 3, "grouped": False}
+    form = {"crop": "features", "crop_levels": [0, 2], "crop_size": [6, 4], "alignment": "corners"}
+    form |= {"clamp_to_image": False, "clamp_keypoints": True, "threshold": 0.0, "max_people": 3}
+    ours = models.build("prtr", detector=detector, keypoints={**keypoints, "spread": False}, **form).eval()
+    names = {"kpt_embed": "coord_predictor", "class_embed": "class_predictor"}
+    official = {k.replace("backbone.", "backbone.0."): v for k, v in ours.detector.state_dict().items()}
+    for name, tensor in ours.keypoints.state_dict().items():
+        part, _, leaf = name.partition(".")
+        if part != "position":
+            moved = tensor.roll(1, 0) if part == "class_embed" else tensor
+            official[f"transformer_kpt.{names.get(part, part)}.{leaf}"] = moved
+    official["col_embed.weight"] = ours.keypoints.position.learned.row_embed.weight.detach().T
+    official["row_embed.weight"] = ours.keypoints.position.learned.col_embed.weight.detach().T
+    upstream, model = load({"config": {}}, official)
+    assert upstream.name == "prtr-sequential"
+    assert (model.crop_levels, model.crop_size, model.keypoints.num_joints) == ([0, 2], (6, 4), 16)
+    images = {"img0": torch.randn(3, 64, 96).numpy(), "img1": torch.randn(3, 80, 64).numpy()}
+    answers, expected = upstream.run(model, images), upstream.run(ours, images)
+    assert answers["pred_kpt_coord"].shape == (2, 3, 20, 2)
+    for name, value in expected.items():
+        torch.testing.assert_close(answers[name], value)
+    with pytest.raises(InputError, match=r"levels \[1\] have not the 320 channels"):
+        upstream.translate(official, {"level": "1"})
+
+
 def test_way_through_a_weights_file(tmp_path):
     official, _ = make_official("resnet18", 17)
     model = load({"config": {"image_hw": [64, 48]}}, official)[1]

@@ -98,7 +98,7 @@ def translate_sequential(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[di
     The notebook crops for all queries; a threshold of 0 with as many people as queries does the same here.
     """
     tensors = layout.normalised(tensors)
-    size = (layout.shape(tensors, "row_embed.weight")[1], layout.shape(tensors, "col_embed.weight")[1])
+    size = (layout.shape(tensors, "col_embed.weight")[1], layout.shape(tensors, "row_embed.weight")[1])
     queries = layout.shape(tensors, "query_embed.weight")[0]
     keypoints = {
         **layout.transformer_config(tensors, hints, "transformer_kpt.transformer."),
