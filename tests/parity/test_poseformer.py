@@ -50,7 +50,7 @@ def test_sizes_are_read_off_the_tensors():
     again.load_state_dict(tensors)
     x = torch.randn(2, 5, 6, 3)
     assert torch.equal(again(x), model(x))
-    assert (config["normalization"], config["frame_rate"]) == ("screen", 50.0)
+    assert (config["normalization"], config["style"], config["frame_rate"]) == ("screen", "gast", 50.0)
 
 
 @pytest.mark.parametrize("name", ["Temporal_pos_embed", "Spatial_blocks.0.mlp.fc1.weight", "head.1.bias"])

@@ -30,6 +30,7 @@ class PoseFormer(nn.Module):
                      frame's 2D joints and whose frames are averaged without weights
     spatial_embed, temporal_embed  False: no position embedding of the joints, of the frames (the paper's ablation)
     causal           the answer is for the window's last frame
+    style            how the joints that it sees are made of COCO-17's, see `Skeleton.convert`
     frame_rate, mean_pose  see DSTformer
     """
 
@@ -52,6 +53,7 @@ class PoseFormer(nn.Module):
         temporal_embed: bool = True,
         causal: bool = False,
         normalization: str = "screen",
+        style: str = "midpoints",
         frame_rate: float | None = None,
         mean_pose: list[list[float]] | None = None,
     ):
@@ -72,11 +74,13 @@ class PoseFormer(nn.Module):
             "temporal_embed": temporal_embed,
             "causal": causal,
             "normalization": normalization,
+            "style": style,
             "frame_rate": frame_rate,
             "mean_pose": mean_pose,
         }
         self.num_frames, self.in_channels, self.causal = num_frames, in_channels, causal
-        self.normalization, self.frame_rate, self.mean_pose = normalization, frame_rate, mean_pose
+        self.normalization, self.style = normalization, style
+        self.frame_rate, self.mean_pose = frame_rate, mean_pose
         dim = embed_dim_ratio * num_joints
         rates = drop_rates(depth, drop_path)
         self.spatial = spatial

@@ -25,6 +25,7 @@ class PoseFormerV2(nn.Module):
     depth, num_heads, mlp_ratio  of both transformers
     drop_path        stochastic depth of the last block in training
     causal           the answer is for the window's last frame, and the last frames are kept
+    style            how the joints that it sees are made of COCO-17's, see `Skeleton.convert`
     frame_rate, mean_pose  see DSTformer
     """
 
@@ -46,6 +47,7 @@ class PoseFormerV2(nn.Module):
         drop_path: float = 0.1,
         causal: bool = False,
         normalization: str = "screen",
+        style: str = "midpoints",
         frame_rate: float | None = None,
         mean_pose: list[list[float]] | None = None,
     ):
@@ -68,11 +70,13 @@ class PoseFormerV2(nn.Module):
             "drop_path": drop_path,
             "causal": causal,
             "normalization": normalization,
+            "style": style,
             "frame_rate": frame_rate,
             "mean_pose": mean_pose,
         }
         self.num_frames, self.in_channels, self.causal = num_frames, in_channels, causal
-        self.normalization, self.frame_rate, self.mean_pose = normalization, frame_rate, mean_pose
+        self.normalization, self.style = normalization, style
+        self.frame_rate, self.mean_pose = frame_rate, mean_pose
         self.kept_coefficients = kept_coefficients
         first = num_frames - kept_frames if causal else num_frames // 2 - kept_frames // 2
         self.kept = slice(first, first + kept_frames)

@@ -36,6 +36,7 @@ def transformer_config(tensors: Tensors, hints: Mapping[str, Any], dim: int) -> 
         "mlp_ratio": shape(tensors, "Spatial_blocks.0.mlp.fc1.weight")[0] / dim,
         "drop_path": hint(hints, "drop_path", "drop_path_rate", default=0.1),
         "normalization": "screen",
+        "style": "gast",  # as in PoseFormerV2's demonstration on videos; both were trained on Human3.6M's joints
         "frame_rate": hint(hints, "frame_rate", default=50.0),
     }
 
