@@ -10,6 +10,7 @@ from cascadepose.data.windows import window_starts
 from cascadepose.errors import InputError
 from cascadepose.geometry import flip_horizontal
 from cascadepose.normalization import lifter_input
+from cascadepose.skeletons import SKELETONS
 
 
 class RecordingDataset(Dataset):
@@ -21,6 +22,7 @@ class RecordingDataset(Dataset):
     center    index of the frame in a window that is answered for: every valid frame of every recording has a window,
               around which the end frames are repeated; None: windows lie within the recordings
     stride    frames between neighbouring windows
+    normalization, in_channels, skeleton, style  what the lifter sees, see `lifter_input`
     mirrored  every window a second time as in a mirror, the way PoseFormer and VideoPose3D are trained
     Raises InputError for no recordings, or recordings of different skeletons.
     """
@@ -33,12 +35,15 @@ class RecordingDataset(Dataset):
         stride: int = 1,
         normalization: str = "screen",
         in_channels: int = 2,
+        skeleton: str = "h36m17",
+        style: str = "midpoints",
         mirrored: bool = False,
     ):
         if len({recording.skeleton.name for recording in recordings}) != 1:
             raise InputError("a set of windows needs recordings, and all of them of one skeleton")
-        self.recordings, self.num_frames = recordings, num_frames
-        self.normalization, self.in_channels, self.mirrored = normalization, in_channels, mirrored
+        self.recordings, self.num_frames, self.mirrored = recordings, num_frames, mirrored
+        self.normalization, self.in_channels = normalization, in_channels
+        self.skeleton, self.style = SKELETONS[skeleton], style
         starts = [window_starts(len(r), num_frames if center is None else 1, stride) for r in recordings]
         if center is not None:
             starts = [first[r.valid[first]] - center for first, r in zip(starts, recordings, strict=True)]
@@ -62,10 +67,11 @@ class RecordingDataset(Dataset):
             self.normalization,
             self.in_channels,
             recording.keypoint_skeleton.name,
-            recording.skeleton.name,
+            self.skeleton.name,
+            self.style,
         )
         joints = root_relative(recording.joints[frames], recording.skeleton)
         if mirror:
-            flip = recording.skeleton.flip_index
-            x, joints = flip_horizontal(x, flip), flip_horizontal(joints, flip)
+            x = flip_horizontal(x, self.skeleton.flip_index)
+            joints = flip_horizontal(joints, recording.skeleton.flip_index)
         return {"x": x.astype(np.float32), "joints": joints.astype(np.float32)}

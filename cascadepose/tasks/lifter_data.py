@@ -46,11 +46,8 @@ class LifterData:
 
 def load_data(config: LifterTaskConfig, model: nn.Module) -> LifterData:
     """The sets of a configuration, as the model wants to see them. Raises InputError for files that cannot be used."""
-    settings = {
-        "num_frames": config.num_frames,
-        "normalization": model.normalization,
-        "in_channels": model.in_channels,
-    }
+    settings = {"num_frames": config.num_frames, **declared_input(model)}
+    del settings["input_skeleton"]  # the data's matter
     if config.h36m is None:
         return _motion(config, model, settings)
     return _h36m(config.h36m, model, settings)
@@ -59,9 +56,7 @@ def load_data(config: LifterTaskConfig, model: nn.Module) -> LifterData:
 def _motion(config: LifterTaskConfig, model: nn.Module, settings: dict[str, Any]) -> LifterData:
     from cascadepose.data.motion import MotionDataset, load_motion
 
-    seen = declared_input(model)
     settings = settings | {"frame_rate": model.frame_rate, "source_rate": config.source_rate}
-    settings |= {"skeleton": seen["skeleton"], "style": seen["style"]}
     stride = config.num_frames if model.frames_out == "all" else MOTION_STRIDE
     train = MotionDataset(load_motion(config.train_motion), noise=config.noise, **settings)
     motion = load_motion(config.val_motion)

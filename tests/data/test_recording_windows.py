@@ -68,12 +68,22 @@ def test_frames_that_do_not_count_are_no_centres(record):
     assert (dataset.table[:, 1] + 1).tolist() == [0, 2, 3]
 
 
-def test_joints_of_another_list_are_converted(record):
+@pytest.mark.parametrize("style", ["midpoints", "gast"])
+def test_joints_of_another_list_are_converted(style, record):
     recording = record(5, keypoint_skeleton=COCO17)
-    item = RecordingDataset([recording], num_frames=3, center=1, in_channels=3)[2]
-    joints, scores, _ = COCO17.convert(recording.keypoints[1:4], recording.scores[1:4])
+    item = RecordingDataset([recording], num_frames=3, center=1, in_channels=3, style=style)[2]
+    joints, scores, _ = COCO17.convert(recording.keypoints[1:4], recording.scores[1:4], style=style)
     np.testing.assert_allclose(item["x"][..., :2], normalize_screen(joints, SIZE), atol=1e-5)
     np.testing.assert_allclose(item["x"][..., 2], scores, atol=1e-6)
+
+
+def test_lifters_that_see_other_joints_than_they_answer_for(record):
+    recording = record(5, keypoint_skeleton=COCO17)
+    dataset = RecordingDataset([recording], num_frames=1, center=0, skeleton="coco17", mirrored=True)
+    expected = normalize_screen(recording.keypoints[2:3], SIZE)
+    np.testing.assert_allclose(dataset[2]["x"], expected, atol=1e-6)
+    np.testing.assert_allclose(dataset[7]["x"], flip_horizontal(expected, COCO17.flip_index), atol=1e-6)
+    np.testing.assert_array_equal(dataset[7]["joints"], flip_horizontal(dataset[2]["joints"], H36M17.flip_index))
 
 
 def test_nothing_and_mixtures_are_refused(record):
