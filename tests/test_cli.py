@@ -94,6 +94,28 @@ def test_no_overlay_and_max_frames(fake_models, clip, tmp_path):
     assert names(out) == ["poses.json", "poses.npz"] and load_result(out).num_frames == 6
 
 
+def test_formats(fake_models, clip, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["infer", str(clip), "--out", str(out), "--no-overlay", "--formats", "npz, csv,.BVH,trc,glb"]) == 0
+    assert names(out) == ["poses.bvh", "poses.csv", "poses.glb", "poses.npz", "poses.trc"]
+    printed = capsys.readouterr().out
+    assert all(f"{out / name}\n" in printed for name in names(out))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--formats", "json,fbx"], "unknown format 'fbx'; use json, npz, csv, bvh, trc, c3d, glb"),
+        (["--formats", "csv,bvh", "--lifter", "none"], "bvh holds 3D joints, and there are none without a lifter"),
+    ],
+)
+def test_formats_are_checked_first(fake_models, clip, tmp_path, capsys, more, words):
+    assert main(["infer", str(clip), "--out", str(tmp_path / "out"), *more]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"error: {words}") and captured.err.count("\n") == 1
+    assert fake_models.done == 0 and not (tmp_path / "out").exists()
+
+
 def test_truncated_video_writes_what_there_is_and_exits_2(fake_models, clip, tmp_path, capsys):
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
@@ -156,7 +178,14 @@ def test_bad_input_is_one_line_and_exit_2(clip, tmp_path, monkeypatch, capsys, a
 
 
 def test_wrong_arguments_exit_2(capsys):
-    for arguments in ([], ["infer"], ["infer", "x", "--batch-size", "0"], ["infer", "x", "--fps", "nan"], ["dance"]):
+    for arguments in (
+        [],
+        ["infer"],
+        ["infer", "x", "--batch-size", "0"],
+        ["infer", "x", "--fps", "nan"],
+        ["infer", "x", "--formats", ","],
+        ["dance"],
+    ):
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 2

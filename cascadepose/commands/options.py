@@ -9,7 +9,10 @@ BAD_INPUT, STOPPED = 2, 130
 
 def names(text: str) -> list[str]:
     """Names with commas between them."""
-    return [name for part in text.split(",") if (name := part.strip().lower().lstrip("."))]
+    found = [name for part in text.split(",") if (name := part.strip().lower().lstrip("."))]
+    if not found:
+        raise argparse.ArgumentTypeError("no names given")
+    return found
 
 
 def count(text: str) -> int:
