@@ -55,3 +55,15 @@ def generalized_iou(a_xyxy: Tensor, b_xyxy: Tensor, eps: float = 1e-9) -> Tensor
     high = torch.maximum(a_xyxy[..., 2:], b_xyxy[..., 2:])
     hull = (high - low).clamp(min=0).prod(dim=-1)
     return shared / (union + eps) - (hull - union) / (hull + eps)
+
+
+def shift_boxes(reference: Tensor, deltas: Tensor) -> Tensor:
+    """Boxes [..., 4] (cxcywh) moved by deltas in units of their own size (R-CNN, Girshick et al., 2014, appendix C):
+    centre + delta * size, size * exp(delta). The same correction then means the same to the eye wherever a box stands.
+
+    A side grows at most to 60 times its reference and nothing reaches beyond the image, 0..1.
+    """
+    center = reference[..., :2] + deltas[..., :2] * reference[..., 2:]
+    size = reference[..., 2:] * deltas[..., 2:].clamp(max=4.1).exp()
+    low, high = (center - size / 2).clamp(0, 1), (center + size / 2).clamp(0, 1)
+    return torch.cat([(low + high) / 2, high - low], dim=-1)

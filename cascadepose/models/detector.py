@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from cascadepose.models.backbone import Backbone
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.position import build_position
-from cascadepose.models.proposals import Proposals
-from cascadepose.models.transformer import MLP, Transformer, inverse_sigmoid, tokens
+from cascadepose.models.proposals import Proposals, RefiningDecoder, start_unsure
+from cascadepose.models.transformer import MLP, Transformer, tokens
 
 
 class PersonDetector(nn.Module):
@@ -18,14 +18,12 @@ class PersonDetector(nn.Module):
 
     backbone: keyword arguments of `Backbone`.
     input_levels: which of the backbone's returned levels enter the transformer; more than one are resized to the first
-    and
-        concatenated. DETR: the last one only.
+        and concatenated. DETR: the last one only.
     num_logits: classes plus "no object", which is the last (2 for person / nobody; 92 for COCO's official head).
     queries: "learned" is DETR's table of `num_queries` embeddings; "proposals" starts from the image (see
-    `proposals.py`).
+        `proposals.py`).
     grouped: at inference, run the backbone once for each image size instead of on the padded batch, so that an image's
-    answer
-        does not depend on its neighbours. Off for parity with the official code, which pads.
+        answer does not depend on its neighbours. Off for parity with the official code, which pads.
     """
 
     def __init__(
@@ -54,25 +52,32 @@ class PersonDetector(nn.Module):
         self.grouped = grouped
         self.input_proj = nn.Conv2d(sum(self.backbone.channels[i] for i in self.input_levels), d_model, 1)
         self.position = build_position(position, d_model)
+        layer = (d_model, num_heads, dim_feedforward, dropout)
         self.transformer = Transformer(
-            d_model, num_heads, num_encoder_layers, num_decoder_layers, dim_feedforward, dropout
+            d_model,
+            num_heads,
+            num_encoder_layers,
+            num_decoder_layers,
+            dim_feedforward,
+            dropout,
+            RefiningDecoder(num_decoder_layers, *layer) if queries == "proposals" else None,
         )
         self.class_embed = nn.Linear(d_model, num_logits)
-        self.bbox_embed = MLP(d_model, d_model, 4, 3)
-        self.query_embed = nn.Embedding(num_queries, d_model) if queries == "learned" else None
-        self.proposals = Proposals(d_model, num_logits) if queries == "proposals" else None
-        if self.proposals is not None:
-            nn.init.zeros_(self.bbox_embed.layers[-1].weight)
-            nn.init.zeros_(self.bbox_embed.layers[-1].bias)
+        self.bbox_embed = self.query_embed = self.proposals = None
+        if queries == "learned":
+            self.bbox_embed = MLP(d_model, d_model, 4, 3)
+            self.query_embed = nn.Embedding(num_queries, d_model)
+        else:
+            self.proposals = Proposals(d_model, num_logits)
+            start_unsure(self.class_embed)
 
     def forward(self, batch: ImageBatch) -> dict:
         """Images -> one prediction per query.
 
         Returns `pred_logits` [B, Q, num_logits], `pred_boxes` [B, Q, 4] (cxcywh, relative to each un-padded image),
         `aux_outputs`: the same two of every earlier decoder layer, `proposals`: the same two of every encoder token
-        with their
-        `mask` (where the queries are proposals), and for crops `features`: the backbone's maps [B, C_l, H_l, W_l], and
-        `feature_ratios`: which part (x, y) of each map every image fills, [B, 2] a level.
+        with their `mask` (where the queries are proposals), and for crops `features`: the backbone's maps [B, C_l, H_l,
+        W_l], and `feature_ratios`: which part (x, y) of each map every image fills, [B, 2] a level.
         """
         features, ratios, merged, mask = self.extract(batch)
         x = tokens(self.input_proj(merged))
@@ -85,9 +90,8 @@ class PersonDetector(nn.Module):
             boxes = self.bbox_embed(hs).sigmoid()
         else:
             logits, proposed = self.proposals(memory, mask)
-            content, query_pos, reference = self.proposals.select(memory, logits, proposed, mask, self.num_queries)
-            hs = self.transformer.decode(query_pos, memory, pos, padding, content)
-            boxes = (self.bbox_embed(hs) + inverse_sigmoid(reference)).sigmoid()
+            content, reference = self.proposals.select(memory, logits, proposed, mask, self.num_queries)
+            hs, boxes = self.transformer.decoder(content, reference, memory, mask)
             out["proposals"] = {"pred_logits": logits, "pred_boxes": proposed, "mask": mask.flatten(1)}
         layers = [{"pred_logits": a, "pred_boxes": b} for a, b in zip(self.class_embed(hs), boxes, strict=True)]
         return out | layers[-1] | {"aux_outputs": layers[:-1]}

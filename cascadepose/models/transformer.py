@@ -119,7 +119,10 @@ class TransformerDecoder(nn.Module):
 
 
 class Transformer(nn.Module):
-    """DETR's encoder-decoder. `encode` and `decode` can be called one by one, `forward` is both."""
+    """DETR's encoder-decoder. `encode` and `decode` can be called one by one, `forward` is both.
+
+    decoder: another one instead of DETR's; it is then called by its owner, not through `decode`.
+    """
 
     def __init__(
         self,
@@ -129,14 +132,16 @@ class Transformer(nn.Module):
         num_decoder_layers: int = 6,
         dim_feedforward: int = 2048,
         dropout: float = 0.0,
+        decoder: nn.Module | None = None,
     ):
         super().__init__()
         self.d_model = d_model
         self.encoder = TransformerEncoder(num_encoder_layers, d_model, num_heads, dim_feedforward, dropout)
-        self.decoder = TransformerDecoder(num_decoder_layers, d_model, num_heads, dim_feedforward, dropout)
-        for parameter in self.parameters():
-            if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)
+        self.decoder = decoder or TransformerDecoder(num_decoder_layers, d_model, num_heads, dim_feedforward, dropout)
+        for part in (self.encoder, None if decoder else self.decoder):
+            for parameter in part.parameters() if part else ():
+                if parameter.dim() > 1:
+                    nn.init.xavier_uniform_(parameter)
 
     def encode(self, x: Tensor, pos: Tensor, padding: Tensor | None = None) -> Tensor:
         """Tokens x and pos [B, S, C], padding [B, S] True = ignore -> memory [B, S, C]."""
