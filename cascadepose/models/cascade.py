@@ -13,8 +13,8 @@ class CascadePose(nn.Module):
     """Person detector, keypoint transformer and lifter, one behind the other.
 
     prtr: PRTR in either form. lifter: any lifter, with the attributes that it declares (input and output skeleton,
-    normalisation,
-    channels). A 3D loss on its output reaches the weights of the first convolution, unless that is frozen.
+        normalisation, channels). A 3D loss on its output reaches the weights of the first convolution, unless that is
+        frozen.
     """
 
     def __init__(self, prtr: PRTR, lifter: nn.Module):
@@ -27,14 +27,12 @@ class CascadePose(nn.Module):
 
         clips: [B, T, 3, H, W] RGB in 0..1.
         boxes: [B, T, P, 4] cxcywh relative to the frame, one slot a person; None lets the detector choose (`follow`)
-        the
-            `max_people` best people of the middle frame.
+            the `max_people` best people of the middle frame.
 
         Returns `joints` [B, P, T', J, 3] metres, root-relative, camera axes (T' = T, or 1 for a lifter that answers for
-        one
-        frame); `keypoints` [B, P, T, K, 2] and `sigma` [B, P, T, K, 2] in pixels of the clip, `scores` [B, P, T, K],
-        and `boxes`
-        [B, P, T, 4]. Gradients flow from each of them to the pixels and to every weight that is not frozen.
+        one frame); `keypoints` [B, P, T, K, 2] and `sigma` [B, P, T, K, 2] in pixels of the clip, `scores` [B, P, T,
+        K], and `boxes` [B, P, T, 4]. Gradients flow from each of them to the pixels and to every weight that is not
+        frozen.
         """
         batch_size, length = clips.shape[:2]
         size = (clips.shape[-2], clips.shape[-1])
@@ -78,8 +76,7 @@ def follow(logits: Tensor, boxes: Tensor, max_people: int) -> Tensor:
     """One query per frame for each of the best people of the middle frame, for clips too short to need a tracker.
 
     logits [B, T, Q, 2], boxes [B, T, Q, 4] -> boxes [B, T, P, 4]. In every frame that query is taken whose box overlaps
-    the middle
-    frame's most and whose score is high; the choice has no gradient, the boxes chosen have.
+    the middle frame's most and whose score is high; the choice has no gradient, the boxes chosen have.
     """
     scores = logits.softmax(-1)[..., 0].detach()
     middle = logits.shape[1] // 2

@@ -25,7 +25,7 @@ def crop_regions(
     boxes_cxcywh: [N, 4] relative to the un-padded image.
     image_size: [N, 2] (height, width) in pixels of each box's image; needed with `aspect`, which is measured in pixels.
     aspect: width / height that the shorter side is stretched to, as official PRTR does before enlarging; None keeps the
-    box.
+        box.
     enlarge: both forms of PRTR take a quarter more than the box.
 
     Returns [N, 4] cxcywh, relative to the un-padded image.
@@ -44,9 +44,9 @@ def crop_regions(
 def sample_positions(count: int, alignment: Alignment, like: Tensor) -> Tensor:
     """Where `count` samples lie along one side of a crop, in 0..1 of its region.
 
-    "centers": the middle of each of `count` cells, the convention under which a crop is an image again.
-    "corners": both end points included (end-to-end PRTR: linspace over the enlarged box).
-    "opencv": the left edge of each cell (two-stage PRTR: cv2.warpAffine with the crop's corner at w / 2).
+    "centers": the middle of each of `count` cells, the convention under which a crop is an image again. "corners": both
+    end points included (end-to-end PRTR: linspace over the enlarged box). "opencv": the left edge of each cell
+    (two-stage PRTR: cv2.warpAffine with the crop's corner at w / 2).
     """
     index = torch.arange(count, dtype=like.dtype, device=like.device)
     if alignment == "centers":
@@ -75,14 +75,13 @@ def crop_resample(
     regions: [N, 4] cxcywh relative to the un-padded image; `batch_index`: [N], the image each belongs to.
     size: (height, width) of the crops in samples.
     ratios: [B, 2] (x, y), which part of a padded map is image, one for all maps or one a map; None where nothing is
-    padded.
+        padded.
     alignment: see `sample_positions`. "opencv" also takes coordinates as pixel indices (half a pixel from continuous
-    ones).
+        ones).
     padding_mode: what lies outside a map. clamp: with "border", stop at the image's own border instead of the padded
-    map's, so
-        that a crop does not depend on the batch around it (the official notebook does not).
+        map's, so that a crop does not depend on the batch around it (the official notebook does not).
     max_per_image: an upper bound on the regions of one image; counted (which waits for the device) where it is not
-    given.
+        given.
 
     Returns [N, sum C_l, *size]. Differentiable in maps and regions.
     """
@@ -122,8 +121,7 @@ def _sample(level: Tensor, grid: Tensor, batch_index: Tensor, padding_mode: str,
     """One level [B, C, H, W] at grids [N, h, w, 2] -> [N, C, h, w].
 
     The crops of an image are stacked into one tall grid, so that `grid_sample` reads each image in place instead of a
-    copy of it
-    for each of its people.
+    copy of it for each of its people.
     """
     height, width = grid.shape[1:3]
     rank = F.one_hot(batch_index, len(level)).cumsum(0).gather(1, batch_index[:, None])[:, 0] - 1

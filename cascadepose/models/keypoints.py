@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from cascadepose.models.backbone import Backbone
+from cascadepose.models.deformable_pose import DeformableKeypointTransformer
 from cascadepose.models.detector import resize_to
 from cascadepose.models.position import build_position
-from cascadepose.models.readout import HeatmapReference, assign_queries
+from cascadepose.models.readout import HeatmapReference, peak_confidence, read_assigned, spread_of
 from cascadepose.models.transformer import MLP, Transformer, inverse_sigmoid, tokens
 
 
@@ -28,6 +29,7 @@ class KeypointTransformer(nn.Module):
         with the pixels is high and lets the query correct that place (`readout.HeatmapReference`).
     fine_channels: channels of the finer map that a heat-map readout looks at; 0 to look at the memory itself.
     position: "sine", "learned" or "sine+learned"; `size`: (height, width) in cells, which bounds the learned tables.
+    spread: False leaves out the head for the spread, which official PRTR does not have; a constant is then returned.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class KeypointTransformer(nn.Module):
         readout: Literal["mlp", "heatmap"] = "mlp",
         fine_channels: int = 0,
         heatmap_dim: int = 64,
+        heatmap_sharpness: float = 1.0,
         position: str = "sine",
         size: tuple[int, int] = (50, 50),
+        spread: bool = True,
     ):
         super().__init__()
         if matching not in ("hungarian", "ordered") or readout not in ("mlp", "heatmap"):
@@ -64,10 +68,12 @@ class KeypointTransformer(nn.Module):
         self.query_embed = nn.Embedding(num_queries, d_model)
         self.class_embed = nn.Linear(d_model, num_joints + 1)
         self.kpt_embed = MLP(d_model, d_model, 2, 3)
-        self.sigma_embed = nn.Linear(d_model, 2)
-        nn.init.constant_(self.sigma_embed.bias, -2.0)
-        self.heatmap = HeatmapReference(d_model, fine_channels, heatmap_dim) if readout == "heatmap" else None
-        if self.heatmap is not None:
+        self.sigma_embed = nn.Linear(d_model, 2) if spread else None
+        if self.sigma_embed is not None:
+            nn.init.constant_(self.sigma_embed.bias, -2.0)
+        self.heatmap: HeatmapReference | None = None
+        if readout == "heatmap":
+            self.heatmap = HeatmapReference(d_model, fine_channels, heatmap_dim, heatmap_sharpness)
             nn.init.zeros_(self.kpt_embed.layers[-1].weight)
             nn.init.zeros_(self.kpt_embed.layers[-1].bias)
 
@@ -84,7 +90,7 @@ class KeypointTransformer(nn.Module):
         mask = torch.zeros(x.shape[0], *x.shape[2:], dtype=torch.bool, device=x.device)
         hs, memory = self.transformer(tokens(x), tokens(self.position(mask)).to(x.dtype), self.query_embed.weight)
         logits, offsets = self.class_embed(hs), self.kpt_embed(hs)
-        sigma = self.sigma_embed(hs).clamp(-6.0, 1.0).exp()
+        sigma = spread_of(hs, self.sigma_embed)
         layers: list[dict] = [{"pred_kpt_logits": a, "pred_kpt_sigma": b} for a, b in zip(logits, sigma, strict=True)]
         if self.heatmap is None:
             keypoints = offsets.sigmoid()
@@ -102,15 +108,17 @@ class KeypointTransformer(nn.Module):
 
         "hungarian": the assignment that maximises the sum of probabilities, with "no joint" left out of the softmax
         (PRTR's
-        default). "ordered": query j; its score is the probability that joint j is there at all.
+        default). "ordered": query j; its score is the probability that joint j is there at all, times the confidence of
+        its heat map
+        where there is one (`readout.peak_confidence`).
         """
         logits = out["pred_kpt_logits"]
         if self.matching == "ordered":
             scores = logits.softmax(-1).diagonal(dim1=1, dim2=2)
+            if "pred_heatmaps" in out:
+                scores = scores * peak_confidence(out["pred_heatmaps"])
             return out["pred_keypoints"], scores, out["pred_kpt_sigma"]
-        query, scores = assign_queries(logits)
-        pick = query[..., None].expand(-1, -1, 2)
-        return out["pred_keypoints"].gather(1, pick), scores, out["pred_kpt_sigma"].gather(1, pick)
+        return read_assigned(out)
 
 
 class KeypointEstimator(nn.Module):
@@ -119,7 +127,8 @@ class KeypointEstimator(nn.Module):
     backbone: keyword arguments of `Backbone`; input_levels: those of its levels that enter the transformer, resized to
     the first;
     fine_level: the level that a heat-map readout looks at, None to do without.
-    transformer: keyword arguments of `KeypointTransformer`, less the channel counts.
+    transformer: keyword arguments of `KeypointTransformer`, less the channel counts; with attention "deformable" those
+        of `DeformableKeypointTransformer`, which takes every input level in its own resolution.
     crop_size: (height, width) in pixels that it was trained at.
     """
 
@@ -130,21 +139,31 @@ class KeypointEstimator(nn.Module):
         crop_size: tuple[int, int] = (256, 192),
         input_levels: Sequence[int] = (-1,),
         fine_level: int | None = None,
+        attention: Literal["full", "deformable"] = "full",
     ):
         super().__init__()
+        if attention not in ("full", "deformable") or (attention == "deformable" and fine_level is not None):
+            raise ValueError(f'attention "{attention}" with fine_level {fine_level}: use "full", or "deformable" alone')
         self.config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         self.crop_size = tuple(crop_size)
         self.input_levels = list(input_levels)
         self.fine_level = fine_level
         self.backbone = Backbone(**backbone)
-        channels = sum(self.backbone.channels[i] for i in self.input_levels)
-        fine_channels = 0 if fine_level is None else self.backbone.channels[fine_level]
-        self.transformer = KeypointTransformer(channels, fine_channels=fine_channels, **transformer)
+        self.attention = attention
+        channels = [self.backbone.channels[i] for i in self.input_levels]
+        self.transformer: KeypointTransformer | DeformableKeypointTransformer
+        if attention == "deformable":
+            self.transformer = DeformableKeypointTransformer(channels, **transformer)
+        else:
+            fine_channels = 0 if fine_level is None else self.backbone.channels[fine_level]
+            self.transformer = KeypointTransformer(sum(channels), fine_channels=fine_channels, **transformer)
 
     def forward(self, crops: Tensor) -> dict:
         """crops [N, 3, h, w], RGB in 0..1 -> the outputs of `KeypointTransformer`."""
         maps = self.backbone(crops)
         chosen = [maps[i] for i in self.input_levels]
+        if self.attention == "deformable":
+            return self.transformer(chosen)
         features = torch.cat([resize_to(m, chosen[0].shape[-2:]) for m in chosen], dim=1)
         return self.transformer(features, None if self.fine_level is None else maps[self.fine_level])
 

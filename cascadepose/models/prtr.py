@@ -1,11 +1,13 @@
 """PRTR in both forms: a person detector, a crop for each person, a keypoint transformer (Li et al., CVPR 2021)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torchvision.ops import batched_nms
 
+from cascadepose.boxes import cxcywh_to_xyxy
 from cascadepose.models.crop import Alignment, crop_regions, crop_resample, to_image
 from cascadepose.models.detector import PersonDetector
 from cascadepose.models.image_batch import ImageBatch
@@ -16,19 +18,18 @@ class PRTR(nn.Module):
     """Images in, people with joints out; one differentiable function.
 
     detector: keyword arguments of `PersonDetector`; detector_side: images are scaled to this longer side before
-    detection
-        (None: as they are).
+        detection (None: as they are).
     keypoints: for crop "image" (two-stage PRTR) keyword arguments of `KeypointEstimator`, which sees pixels of the
-    full-size image;
-        for crop "features" (end-to-end PRTR) those of `KeypointTransformer`, less `in_channels`, which sees the
-        detector's maps.
+        full-size image; for crop "features" (end-to-end PRTR) those of `KeypointTransformer`, less `in_channels`, which
+        sees the detector's maps.
     crop_levels: which of the detector's maps are cropped ("features"); crop_size: (height, width) of a crop in samples;
-    for
-        "image" the estimator's own.
+        for "image" the estimator's own.
     aspect: width / height of a crop in pixels ("image"), None keeps the box. enlarge: the crop is this much larger than
-    the box.
+        the box.
     threshold, max_people: which queries reach the keypoint stage: the best `max_people` an image, if their score
-    passes.
+        passes.
+    nms_iou: at inference, of two boxes that overlap more than this only the better goes on. None is DETR's rule: the
+        set loss alone keeps people apart, which takes a detector longer to learn than to find them.
     """
 
     def __init__(
@@ -46,17 +47,20 @@ class PRTR(nn.Module):
         clamp_keypoints: bool = False,
         threshold: float = 0.5,
         max_people: int = 20,
+        nms_iou: float | None = None,
     ):
         super().__init__()
         if crop not in ("image", "features"):
             raise ValueError(f'unknown crop "{crop}": use "image" or "features"')
         self.config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         self.detector = PersonDetector(**detector)
+        if (logits := self.detector.class_embed.out_features) != 2:
+            raise ValueError(f'PRTR needs two logits, "person" and "nobody", of its detector, not {logits}')
         self.crop, self.detector_side = crop, detector_side
         self.crop_levels = list(crop_levels)
         self.enlarge, self.aspect, self.alignment = enlarge, aspect, alignment
         self.clamp_to_image, self.clamp_keypoints = clamp_to_image, clamp_keypoints
-        self.threshold, self.max_people = threshold, max_people
+        self.threshold, self.max_people, self.nms_iou = threshold, max_people, nms_iou
         self.keypoints: KeypointEstimator | KeypointTransformer
         if crop == "image":
             self.keypoints = KeypointEstimator(**keypoints)
@@ -73,25 +77,26 @@ class PRTR(nn.Module):
         batch_index: Tensor | None = None,
         threshold: float | None = None,
         detections: dict | None = None,
+        choose: Callable[[dict], tuple[Tensor, Tensor]] | None = None,
     ) -> dict:
         """Images -> people and their joints.
 
         boxes [N, 4] cxcywh relative to the un-padded images, with batch_index [N]: people to look at instead of the
-        detector's
-        (the detector then runs only where its maps are cropped). threshold: instead of the model's own. detections:
-        what `detect`
-        has already answered for this batch.
+        detector's (the detector then runs only where its maps are cropped). threshold: instead of the model's own.
+        detections: what `detect` has already answered for this batch. choose: instead of `select_people`, the
+        detector's outputs -> boxes and batch_index (training looks at the queries that were matched).
 
         Returns the detector's outputs, and for N people `people_batch_index` [N], `people_boxes` [N, 4],
-        `people_scores` [N],
-        `pred_keypoints` [N, Qk, 2] relative to the un-padded image, `pred_kpt_sigma` [N, Qk, 2] in the same unit,
-        `pred_kpt_logits` [N, Qk, K+1], and `crop_outputs`: the keypoint stage's own answer, relative to the crops in
-        `crop_regions` [N, 4]. In training mode the best `max_people` queries of every image go on, whatever their
-        score.
+        `people_scores` [N], `pred_keypoints` [N, Qk, 2] relative to the un-padded image, `pred_kpt_sigma` [N, Qk, 2] in
+        the same unit, `pred_kpt_logits` [N, Qk, K+1], and `crop_outputs`: the keypoint stage's own answer, relative to
+        the crops in `crop_regions` [N, 4]. In training mode the best `max_people` queries of every image go on,
+        whatever their score.
         """
         out = detections or {}
         if not out and (boxes is None or self.crop == "features"):
             out = self.detect(batch)
+        if boxes is None and choose is not None:
+            boxes, batch_index = choose(out)
         if boxes is None:
             boxes, scores, batch_index = self.select_people(out, threshold)
         else:
@@ -121,6 +126,8 @@ class PRTR(nn.Module):
         the device.
         """
         scores = out["pred_logits"].softmax(-1)[..., 0]
+        if self.nms_iou is not None and not self.training:
+            scores = without_duplicates(scores, out["pred_boxes"], self.nms_iou)
         best, query = scores.topk(min(self.max_people, scores.shape[1]), dim=1)
         boxes = out["pred_boxes"].gather(1, query[..., None].expand(-1, -1, 4))
         batch_index = torch.arange(len(scores), device=scores.device)[:, None].expand_as(query)
@@ -149,3 +156,12 @@ class PRTR(nn.Module):
     def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs -> keypoints [N, K, 2] and sigma [N, K, 2] relative to the un-padded image, scores [N, K]."""
         return self.keypoints.read_joints(out)
+
+
+def without_duplicates(scores: Tensor, boxes: Tensor, max_iou: float) -> Tensor:
+    """Scores [B, Q] of boxes [B, Q, 4] (cxcywh), zero where a better box of the same image overlaps by more."""
+    image = torch.arange(len(scores), device=scores.device)[:, None].expand_as(scores)
+    kept = batched_nms(cxcywh_to_xyxy(boxes).flatten(0, 1).float(), scores.flatten().float(), image.flatten(), max_iou)
+    unique = torch.zeros_like(scores, dtype=torch.bool).flatten()
+    unique[kept] = True
+    return scores.masked_fill(~unique.view_as(scores), 0.0)

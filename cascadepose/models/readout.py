@@ -1,5 +1,7 @@
 """From queries to joints: which query is which joint, and where in the crop a query looks."""
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from cascadepose.models.transformer import MLP
+
+UNSTATED_SIGMA = 0.05  # of the crop's side, about what a joint of a published PRTR is off by
 
 
 @torch.no_grad()
@@ -24,18 +28,35 @@ def assign_queries(logits: Tensor, background: bool = False) -> tuple[Tensor, Te
     return query, probability.gather(2, query[..., None])[..., 0]
 
 
+def read_assigned(out: dict, background: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs of a keypoint transformer -> keypoints [N, K, 2], scores [N, K], sigma [N, K, 2] of `assign_queries`."""
+    query, scores = assign_queries(out["pred_kpt_logits"], background)
+    pick = query[..., None].expand(-1, -1, 2)
+    return out["pred_keypoints"].gather(1, pick), scores, out["pred_kpt_sigma"].gather(1, pick)
+
+
+def spread_of(hs: Tensor, head: nn.Linear | None) -> Tensor:
+    """Standard deviation of each coordinate, hs [..., C] -> [..., 2]; a constant for a model that states none."""
+    if head is None:
+        return hs.new_full((*hs.shape[:-1], 2), UNSTATED_SIGMA)
+    return head(hs).clamp(-6.0, 1.0).exp()
+
+
 class HeatmapReference(nn.Module):
     """A place for each query by soft-argmax over its dot product with the pixels.
 
     The pixels are the encoder's memory plus, where given, a finer backbone map, as in MaskFormer's mask head (Cheng et
-    al., NeurIPS
-    2021, section 3.3); the expectation is integral regression (Sun et al., ECCV 2018, section 2.1). It gives
-    coordinates that are
-    roughly right within minutes of training, which a query alone has to learn from nothing.
+    al., NeurIPS 2021, section 3.3); the expectation is integral regression (Sun et al., ECCV 2018, section 2.1). It
+    gives coordinates that are roughly right within minutes of training, which a query alone has to learn from nothing.
+
+    sharpness: what the logits are multiplied with before the expectation. The maps are taught to be Gaussians, and a
+        little mass far away pulls the expectation of a Gaussian towards the middle of the crop; a sharper one stays
+        with its peak.
     """
 
-    def __init__(self, d_model: int, fine_channels: int, dim: int):
+    def __init__(self, d_model: int, fine_channels: int, dim: int, sharpness: float = 1.0):
         super().__init__()
+        self.sharpness = sharpness
         self.query = MLP(d_model, d_model, dim, 2)
         self.coarse = nn.Conv2d(d_model, dim, 1)
         self.fine = nn.Conv2d(fine_channels, dim, 1) if fine_channels else None
@@ -48,7 +69,7 @@ class HeatmapReference(nn.Module):
             pixels = self.fine(fine) + F.interpolate(pixels, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         pixels = self.mix(pixels)
         logits = torch.einsum("lnqc,nchw->lnqhw", self.query(hs), pixels) * pixels.shape[1] ** -0.5
-        return logits, soft_argmax(logits)
+        return logits, soft_argmax(logits * self.sharpness)
 
 
 def soft_argmax(logits: Tensor) -> Tensor:
@@ -58,3 +79,12 @@ def soft_argmax(logits: Tensor) -> Tensor:
     x = (torch.arange(width, device=logits.device, dtype=heat.dtype) + 0.5) / width
     y = (torch.arange(height, device=logits.device, dtype=heat.dtype) + 0.5) / height
     return torch.stack([(heat.sum(-2) * x).sum(-1), (heat.sum(-1) * y).sum(-1)], dim=-1)
+
+
+def peak_confidence(logits: Tensor, sigma: float = 1.0) -> Tensor:
+    """How far a heat map [..., h, w] (logits) agrees on one place: 1 where its peak is as high as that of the Gaussian
+    of `sigma` cells that it is taught, near 0 where it is flat -> [...].
+    """
+    flat = logits.flatten(-2)
+    peak = (flat.amax(-1) - flat.logsumexp(-1)).exp()
+    return (peak * (2 * math.pi * sigma**2)).clamp(max=1.0)

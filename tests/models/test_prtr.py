@@ -7,7 +7,7 @@ from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.keypoints import KeypointTransformer
 from cascadepose.models.lifters.dstformer import DSTformer
 from cascadepose.models.prtr import PRTR
-from cascadepose.models.readout import assign_queries, soft_argmax
+from cascadepose.models.readout import assign_queries, peak_confidence, soft_argmax
 
 BACKBONE = {"name": "mobilenetv3_small_050", "levels": [2, 3, 4]}
 TRANSFORMER = {"d_model": 32, "num_heads": 4, "num_encoder_layers": 1, "num_decoder_layers": 2, "dim_feedforward": 64}
@@ -115,6 +115,37 @@ def test_soft_argmax_finds_a_peak_and_has_gradients():
     logits[0, 4, 2] = 20.0
     torch.testing.assert_close(soft_argmax(logits), torch.tensor([[2.5 / 8, 4.5 / 6]]))
     assert torch.autograd.gradcheck(soft_argmax, torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True))
+
+
+def test_a_sharp_expectation_stays_with_the_peak():
+    """A faint second hill far away moves the plain expectation, and hardly the sharpened one."""
+    logits = torch.full((1, 1, 16, 16), -8.0)
+    logits[0, 0, 4, 4], logits[0, 0, 12, 12] = 3.0, 1.0
+    peak = torch.tensor([4.5 / 16, 4.5 / 16])
+    plain, sharp = soft_argmax(logits)[0, 0], soft_argmax(logits * 3)[0, 0]
+    assert (sharp - peak).norm() < 0.1 * (plain - peak).norm()
+
+
+def test_confidence_of_heat_maps():
+    """One for the Gaussian that is taught, nearly zero for a flat map."""
+    y, x = torch.meshgrid(torch.arange(24.0), torch.arange(18.0), indexing="ij")
+    taught = -0.5 * ((x - 9) ** 2 + (y - 12) ** 2)
+    assert peak_confidence(taught).item() == pytest.approx(1.0, abs=0.01)
+    assert peak_confidence(torch.zeros(24, 18)).item() < 0.02
+
+
+def test_of_two_boxes_that_overlap_the_better_goes_on():
+    model = make("features", nms_iou=0.6).eval()
+    out = {
+        "pred_boxes": torch.tensor([[[0.5, 0.5, 0.4, 0.8], [0.51, 0.5, 0.4, 0.8], [0.2, 0.5, 0.2, 0.8]]]).repeat(
+            2, 1, 1
+        ),
+        "pred_logits": torch.tensor([[[1.0, 0], [2.0, 0], [0.5, 0]], [[2.0, 0], [1.0, 0], [-9.0, 0]]]),
+    }
+    boxes, scores, index = model.select_people(out, 0.3)
+    assert index.tolist() == [0, 0, 1]
+    torch.testing.assert_close(boxes[:, 0], torch.tensor([0.51, 0.2, 0.5]))
+    assert scores[0] > scores[1]
 
 
 def test_follow_keeps_to_one_person():
