@@ -1,12 +1,13 @@
 """DETR's set loss for boxes (Carion et al., ECCV 2020, sections 3.1 and A.2)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cascadepose.boxes import area, cxcywh_to_xyxy, generalized_iou, intersection
+from cascadepose.boxes import area, cxcywh_to_xyxy, generalized_iou, intersection, iou
 from cascadepose.losses.matching import Matches, box_cost, hungarian
 
 
@@ -28,10 +29,15 @@ class BoxTargets:
 
 
 class DetectionCriterion(nn.Module):
-    """Class, L1 and GIoU over matched queries, summed over decoder layers; one-to-many over the encoder's proposals.
+    """Class, L1 and GIoU over matched queries, summed over decoder layers; one-to-many where asked.
 
-    no_object_weight: weight of "no object" in the class loss. one_to_many: proposals that each person may take (1:
-    DETR's rule).
+    classification: "softmax" is DETR's weighted cross-entropy; "varifocal" teaches the probability of a person to be
+        the IoU of the query's own box (VarifocalNet, Zhang et al., CVPR 2021, section 3.2), so that better boxes rank
+        higher; it knows people only (two logits).
+    no_object_weight: weight of "no object" in the softmax loss.
+    one_to_many, decoder_one_to_many: how many proposals, and how many of the decoder's queries, each person may take.
+        One is DETR's rule, which makes duplicates lose; more give a small data set more to learn from and leave
+        duplicates to `PRTR.nms_iou` (DETA, Ouyang-Zhang et al., 2022).
     """
 
     def __init__(
@@ -42,10 +48,17 @@ class DetectionCriterion(nn.Module):
         giou_weight: float = 2.0,
         no_object_weight: float = 0.1,
         one_to_many: int = 6,
+        decoder_one_to_many: int = 1,
+        classification: Literal["softmax", "varifocal"] = "softmax",
     ):
         super().__init__()
+        if classification not in ("softmax", "varifocal"):
+            raise ValueError(f'unknown classification "{classification}": use "softmax" or "varifocal"')
+        if classification == "varifocal" and num_logits != 2:
+            raise ValueError(f"varifocal classification knows people and nobody, not {num_logits} logits")
+        self.classification = classification
         self.class_weight, self.l1_weight, self.giou_weight = class_weight, l1_weight, giou_weight
-        self.one_to_many = one_to_many
+        self.one_to_many, self.decoder_one_to_many = one_to_many, decoder_one_to_many
         weight = torch.ones(num_logits)
         weight[-1] = no_object_weight
         self.register_buffer("class_weights", weight)
@@ -55,7 +68,7 @@ class DetectionCriterion(nn.Module):
         layers = [*out["aux_outputs"], out]
         logits = torch.stack([layer["pred_logits"] for layer in layers])
         boxes = torch.stack([layer["pred_boxes"] for layer in layers])
-        parts = self.layer_losses(logits, boxes, targets)
+        parts = self.layer_losses(logits, boxes, targets, self.decoder_one_to_many)
         losses = {f"loss_{name}": values[-1] for name, values in parts.items()}
         total = self._weigh({name: values.sum() for name, values in parts.items()})
         if "proposals" in out:
@@ -95,8 +108,16 @@ class DetectionCriterion(nn.Module):
                 cost = cost.masked_fill(padding.repeat(depth, 1)[..., None], 1e4)
         matches = hungarian(cost, targets.counts * depth, repeats)
         number = self._number_of_boxes(targets.counts, repeats, boxes.device)
+        taught = self._taught(flat_boxes, targets, depth)
+        if padding is not None:
+            taught = taught & ~padding.repeat(depth, 1)
+        taught[matches.queries] = True
+        if self.classification == "softmax":
+            classes = self.class_loss(flat_logits, labels, matches, taught, depth)
+        else:
+            classes = varifocal(flat_logits, flat_boxes, wanted, matches, taught, depth) / number
         return {
-            "class": self.class_loss(flat_logits, flat_boxes, labels, matches, targets, depth, padding),
+            "class": classes,
             **self.box_losses(flat_boxes, wanted, matches, depth, number),
         }
 
@@ -108,24 +129,11 @@ class DetectionCriterion(nn.Module):
             number = number / torch.distributed.get_world_size()
         return number.clamp(min=1)
 
-    def class_loss(
-        self,
-        logits: Tensor,
-        boxes: Tensor,
-        labels: Tensor,
-        matches: Matches,
-        targets: BoxTargets,
-        depth: int,
-        padding: Tensor | None,
-    ) -> Tensor:
+    def class_loss(self, logits: Tensor, labels: Tensor, matches: Matches, taught: Tensor, depth: int) -> Tensor:
         """Weighted cross-entropy per layer [L]; "no object" is not taught where the annotation is silent."""
         nothing = logits.shape[-1] - 1
         wanted = torch.full(logits.shape[:2], nothing, dtype=torch.long, device=logits.device)
         wanted[matches.queries] = labels[matches.targets]
-        taught = self._taught(boxes, targets, depth)
-        if padding is not None:
-            taught = taught & ~padding.repeat(depth, 1)
-        taught[matches.queries] = True
         weight = self.class_weights[wanted] * taught
         entropy = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none").view_as(weight)
         per_layer = (entropy * weight).view(depth, -1).sum(1)
@@ -153,3 +161,20 @@ class DetectionCriterion(nn.Module):
         l1 = zero.index_add(0, layer, (predicted - target).abs().sum(-1))
         giou = zero.index_add(0, layer, 1 - generalized_iou(cxcywh_to_xyxy(predicted), cxcywh_to_xyxy(target)))
         return {"l1": l1 / number, "giou": giou / number}
+
+
+def varifocal(
+    logits: Tensor, boxes: Tensor, wanted: Tensor, matches: Matches, taught: Tensor, depth: int, alpha: float = 0.75
+) -> Tensor:
+    """Binary cross-entropy towards the IoU of matched boxes, focal for all others (VarifocalNet, eq. 2) -> sums [L].
+
+    logits [L*B, Q, 2], boxes [L*B, Q, 4] and wanted [L*B, M, 4] cxcywh, taught [L*B, Q] bool: which queries count.
+    """
+    margin = logits[..., 0] - logits[..., 1]
+    overlap = iou(cxcywh_to_xyxy(boxes[matches.queries]), cxcywh_to_xyxy(wanted[matches.targets])).detach()
+    target = torch.zeros_like(margin)
+    target[matches.queries] = overlap.clamp(0, 1).to(margin.dtype)
+    weight = alpha * margin.detach().sigmoid().square()
+    weight[matches.queries] = target[matches.queries]
+    entropy = F.binary_cross_entropy_with_logits(margin, target, reduction="none")
+    return (entropy * weight * taught).view(depth, -1).sum(1)

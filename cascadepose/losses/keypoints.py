@@ -16,8 +16,7 @@ class KeypointTargets:
     keypoints: [N, K, 2] in 0..1 of the crop.
     visible: [N, K] bool, the joint is annotated there: it is matched, and its place is trained.
     labelled: [N, K] bool, the data set would have annotated the joint if it were there. False masks the joint out of
-    every loss
-        (a set without face joints does not teach that faces are absent).
+        every loss (a set without face joints does not teach that faces are absent).
     """
 
     keypoints: Tensor
@@ -29,11 +28,10 @@ class KeypointCriterion(nn.Module):
     """Class + masked L1 + Laplace likelihood (+ heat map), summed over decoder layers.
 
     matching: as in `KeypointTransformer`. invisible_as_positive: official PRTR matches and teaches the class of every
-    joint, seen
-    or not. likelihood_weight: of the negative log-likelihood of the predicted spread, which sees the places as
-    constants.
+        joint, seen or not. likelihood_weight: of the negative log-likelihood of the predicted spread, which sees the
+        places as constants.
     heatmap_weight: of the cross-entropy between a heat-map readout and a small Gaussian around the joint; 0 to do
-    without.
+        without.
     """
 
     def __init__(

@@ -36,8 +36,7 @@ def hungarian(cost: Tensor, counts: Sequence[int], repeats: int = 1) -> Matches:
 
     cost: [N, Q, M], padded on M; counts: how many of the M targets each problem really has, plain integers.
     repeats: how many queries each target may take; more than one is the one-to-many matching of H-DETR (Jia et al.,
-    CVPR 2023,
-        section 3.3), bounded by the number of queries.
+        CVPR 2023, section 3.3), bounded by the number of queries.
 
     Raises ValueError where a cost is not finite. The only wait for the device is the copy of `cost`.
     """
@@ -83,8 +82,7 @@ def keypoint_cost(
     """PRTR's matching cost (section 3.2): L1 and -p(joint), target j being joint j.
 
     logits [N, Q, K+1] (softmax with "no joint"), keypoints [N, Q, 2], targets [N, K, 2], wanted [N, K] bool -> [N, Q,
-    K]. A joint
-    that is not wanted costs nothing wherever it goes, so it takes a query that no wanted joint needs.
+    K]. A joint that is not wanted costs nothing wherever it goes, so it takes a query that no wanted joint needs.
     """
     probability = logits.softmax(-1)[..., : targets.shape[1]]
     cost = l1_weight * torch.cdist(keypoints, targets, p=1) - class_weight * probability

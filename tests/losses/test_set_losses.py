@@ -103,3 +103,37 @@ def test_heatmap_entropy_ignores_points_outside():
     inside, outside = heatmap_entropy(logits, torch.tensor([[0.5, 0.5], [1.2, 0.5]]), 1.0)
     assert inside > 0
     assert outside == 0
+
+
+def test_varifocal_is_least_where_scores_are_overlaps():
+    """With fixed boxes the best probability of a matched query is the IoU of its box; of any other, zero."""
+    boxes = torch.tensor([[[0.5, 0.5, 0.4, 0.4], [0.1, 0.1, 0.1, 0.1]]])
+    targets = BoxTargets(torch.tensor([[[0.5, 0.5, 0.4, 0.2]]]), [1])
+    criterion = DetectionCriterion(classification="varifocal", l1_weight=0, giou_weight=0)
+    margin = torch.zeros(1, 2, requires_grad=True)
+    optimizer = torch.optim.Adam([margin], lr=0.1)
+    for _ in range(400):
+        out = {"pred_logits": torch.stack([margin, -margin], -1) / 2, "pred_boxes": boxes, "aux_outputs": []}
+        optimizer.zero_grad()
+        criterion(out, targets)["loss"].backward()
+        optimizer.step()
+    person = margin.sigmoid()[0].tolist()
+    assert person[0] == pytest.approx(0.5, abs=0.01) and person[1] < 0.1
+
+
+def test_varifocal_knows_people_only():
+    with pytest.raises(ValueError, match="not 92 logits"):
+        DetectionCriterion(num_logits=92, classification="varifocal")
+
+
+def test_one_to_many_in_the_decoder_teaches_several_queries():
+    """Two equal queries on one person: DETR's rule pushes one down, one-to-many matching lifts both."""
+    box = torch.tensor([0.5, 0.5, 0.4, 0.4])
+    targets = BoxTargets(box.expand(1, 1, 4), [1])
+    pushed = {}
+    for repeats in (1, 2):
+        logits = torch.zeros(1, 2, 2, requires_grad=True)
+        out = {"pred_logits": logits, "pred_boxes": box.expand(1, 2, 4), "aux_outputs": []}
+        DetectionCriterion(classification="varifocal", decoder_one_to_many=repeats)(out, targets)["loss"].backward()
+        pushed[repeats] = (logits.grad[0, :, 0] < 0).sum().item()  # downhill is towards a person
+    assert pushed == {1: 1, 2: 2}
