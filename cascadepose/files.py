@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cascadepose.errors import InputError
 
@@ -27,6 +29,18 @@ def write_error(path: str | Path, error: OSError) -> InputError:
     """The one-line reason why `path` cannot be written, and what to do."""
     reason = _REMEDIES.get(error.errno, f"{error.strerror or error}: choose another folder")
     return InputError(f"{path}: cannot be written, {reason}")
+
+
+def read_json(path: str | Path, what: str = "file") -> Any:
+    """The content of a JSON file; `what` it is, for the message. Raises InputError."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such {what}; check the path") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except ValueError as error:
+        raise InputError(f"{path}: no valid JSON ({error}); the file is damaged or cut off, copy it again") from None
 
 
 def make_folder(path: str | Path) -> Path:

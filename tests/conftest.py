@@ -85,3 +85,35 @@ def make_people():
         return Poses2D(keypoints, scores, np.full_like(keypoints, 2.0), boxes_xyxy, np.full(len(people), score))
 
     return make
+
+
+@pytest.fixture
+def coco_people(tmp_path, make_image):
+    """A COCO-format source of two 120x90 images: two people and an unflagged crowd in one, a crowd in the other."""
+    import json
+
+    import cv2
+
+    from cascadepose.data.coco import CocoSource
+
+    def person(identity: int, image: int, box: list[float], **more) -> dict:
+        """An annotation whose joints lie in the box, the first two not annotated."""
+        rng = np.random.default_rng(identity)
+        joints = np.concatenate([rng.random((17, 2)) * box[2:] + box[:2], np.full((17, 1), 2)], axis=1)
+        joints[:2] = 0
+        entry = {"id": identity, "image_id": image, "category_id": 1, "iscrowd": 0, "bbox": box}
+        return entry | {"area": box[2] * box[3], "num_keypoints": 15, "keypoints": joints.flatten().tolist()} | more
+
+    images = [{"id": k, "file_name": f"{k}.png", "width": 120, "height": 90} for k in (1, 2)]
+    for image in images:
+        cv2.imwrite(str(tmp_path / image["file_name"]), make_image(90, 120))
+    annotations = [
+        person(1, 1, [10.0, 10.0, 30.0, 60.0]),
+        person(2, 1, [60.0, 20.0, 40.0, 60.0]),
+        person(3, 1, [0.0, 0.0, 120.0, 20.0], crowd_known=False, keypoints=[0] * 51, num_keypoints=0),
+        person(4, 2, [0.0, 0.0, 50.0, 50.0], iscrowd=1),
+    ]
+    path = tmp_path / "people.json"
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+    path.write_text(json.dumps(content))
+    return CocoSource(annotations=str(path), images=str(tmp_path))

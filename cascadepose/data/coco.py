@@ -1,6 +1,5 @@
 """COCO-format person annotations as plain records, one an image; any number of files can be read side by side."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from cascadepose.data.images import read_image
 from cascadepose.errors import InputError
+from cascadepose.files import read_json
 from cascadepose.skeletons import COCO17
 
 
@@ -55,7 +55,9 @@ def read_coco(source: CocoSource) -> list[CocoImage]:
     Raises InputError for a missing or broken file, annotations without images, NaN in boxes or joints, a joint count
     other than 17.
     """
-    content = _load_json(source.annotations)
+    content = read_json(source.annotations, "annotation file")
+    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
+        raise InputError(f'{source.annotations}: has no "images" and "annotations"; give a COCO person_keypoints file')
     people: dict[int, list[dict]] = {}
     for annotation in content["annotations"]:
         people.setdefault(annotation["image_id"], []).append(annotation)
@@ -75,22 +77,11 @@ def read_coco(source: CocoSource) -> list[CocoImage]:
     return records
 
 
-def _load_json(path: str) -> dict:
-    try:
-        content = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: is not valid JSON ({error}); export it again") from None
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-        raise InputError(f'{path}: has no "images" and "annotations"; give a COCO person_keypoints file')
-    return content
-
-
 def _record(image: dict, annotations: list[dict], folder: Path, labelled: np.ndarray, name: str) -> CocoImage:
     boxes = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     crowd = np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool)
+    crowd |= looks_like_crowd(boxes) & np.array([not a.get("crowd_known", True) for a in annotations], bool)
     blank = [0.0] * 3 * COCO17.num_joints
     flat = [a.get("keypoints") or blank for a in annotations]
     if any(len(joints) != len(blank) for joints in flat):
@@ -112,6 +103,16 @@ def _record(image: dict, annotations: list[dict], folder: Path, labelled: np.nda
         complete=bool(image.get("boxes_complete", True)),
         labelled=labelled,
     )
+
+
+def looks_like_crowd(boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Boxes [P, 4] of one image -> [P] bool: holds the centres of three or more others, or is far wider than tall.
+
+    For files that have lost COCO's `iscrowd` flag and say so with `crowd_known: false`.
+    """
+    center, size = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2, boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
+    held = ((center > boxes_xyxy[:, None, :2]) & (center < boxes_xyxy[:, None, 2:])).all(-1).sum(1) - 1
+    return (held >= 3) | (size[:, 0] > 1.8 * size[:, 1])
 
 
 def _empty_record(path: Path) -> CocoImage:

@@ -17,16 +17,23 @@ from cascadepose.skeletons import COCO17
 class PersonImages(Dataset):
     """Images of one or more COCO-format files.
 
-    Asked with `(index, seed)` an item is augmented from that seed alone; asked with a plain index it is only scaled.
-    An item: `image` uint8 [3, H, W]; relative to it, `boxes` [P, 4] cxcywh, `keypoints` [P, K, 2], `visible` and
-    `labelled` [P, K]
-    bool, `ignore` [G, 4] cxcywh, and `complete` bool.
+    Asked with `(index, seed)` an item is augmented from that seed alone; asked with a plain index it is only scaled. An
+    item: `image` uint8 [3, H, W]; relative to it, `boxes` [P, 4] cxcywh, `keypoints` [P, K, 2], `visible` and
+    `labelled` [P, K] bool, `ignore` [G, 4] cxcywh, and `complete` bool.
 
-    sides: lengths of the longer side that training draws from; the last is used without a seed.
+    sides: lengths of the longer side that training draws from; the last is used without a seed. canvas: augmented
+        images are cropped and padded to squares of this side (large scale jittering, Ghiasi et al., CVPR 2021, section
+        4).
     """
 
-    def __init__(self, sources: Sequence[CocoSource], sides: Sequence[int] = (320,), cache: bool = True):
-        self.sides = tuple(sides)
+    def __init__(
+        self,
+        sources: Sequence[CocoSource],
+        sides: Sequence[int] = (320,),
+        cache: bool = True,
+        canvas: int | None = None,
+    ):
+        self.sides, self.canvas = tuple(sides), canvas
         self.records, weights = [], []
         for source in sources:
             found = read_coco(source)
@@ -55,7 +62,7 @@ class PersonImages(Dataset):
             if np.random.default_rng(seed).random() < 0.5:
                 image, boxes, keypoints = mirror(image, boxes, keypoints)
                 labelled = labelled[list(COCO17.flip_index)]
-            moved = seeded(scene_transform(self.sides), seed)(
+            moved = seeded(scene_transform(self.sides, self.canvas), seed)(
                 image=image, bboxes=boxes[kept], box_index=kept, keypoints=keypoints[..., :2].reshape(-1, 2)
             )
             image, points = moved["image"], np.asarray(moved["keypoints"], np.float32).reshape(*keypoints.shape[:2], 2)

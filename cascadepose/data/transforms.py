@@ -31,14 +31,22 @@ def color_transform(strength: float):
 
 
 @cache
-def scene_transform(sides: tuple[int, ...]):
-    """Geometry and colour for whole images; boxes and keypoints move along. Left and right are not exchanged here."""
+def scene_transform(sides: tuple[int, ...], canvas: int | None = None):
+    """Geometry and colour for whole images; boxes and keypoints move along. Left and right are not exchanged here.
+
+    canvas: crop and pad (with grey) to a square of this side, instead of moving and turning the whole image.
+    """
     import albumentations as A
 
+    resize = A.LongestMaxSize(max_size=list(sides))
+    if canvas is None:
+        moves = [A.Affine(scale=(0.6, 1.5), translate_percent=(-0.15, 0.15), rotate=(-6, 6), keep_ratio=True, p=0.7)]
+        moves += [resize]
+    else:
+        moves = [resize, A.PadIfNeeded(canvas, canvas, position="random", fill=127), A.RandomCrop(canvas, canvas)]
     return A.Compose(
         [
-            A.Affine(scale=(0.6, 1.5), translate_percent=(-0.15, 0.15), rotate=(-6, 6), keep_ratio=True, p=0.7),
-            A.LongestMaxSize(max_size=list(sides)),
+            *moves,
             A.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05, p=0.6),
             A.ToGray(p=0.05),
             A.GaussianBlur(blur_limit=(3, 5), p=0.05),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import math
 from collections.abc import Iterable, Sequence
 from copy import copy
@@ -20,6 +19,7 @@ import numpy as np
 
 from cascadepose.errors import InputError
 from cascadepose.evaluation.oks import oks_nms
+from cascadepose.files import read_json
 from cascadepose.skeletons import COCO17
 from cascadepose.types import Poses2D
 
@@ -69,7 +69,9 @@ def load_ground_truth(source: str | Path | dict) -> dict:
 
     People only (the category "person", or the only one there is). Raises InputError naming the file and the flaw.
     """
-    name, content = ("annotations", source) if isinstance(source, dict) else (str(source), _read_json(Path(source)))
+    name, content = (
+        ("annotations", source) if isinstance(source, dict) else (str(source), read_json(source, "annotation file"))
+    )
     if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
         raise InputError(f"{name}: no COCO annotations (a JSON object with images, annotations, categories)")
     person = _person_category(name, content.get("categories", []))
@@ -134,17 +136,6 @@ def box_results(image_id: int, poses: Poses2D, category_id: int = 1) -> list[dic
         {"image_id": image_id, "category_id": category_id, "bbox": box.tolist(), "score": float(score)}
         for box, score in zip(boxes_xywh, poses.box_scores, strict=True)
     ]
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such annotation file; check the path") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except ValueError as error:
-        raise InputError(f"{path}: no valid JSON ({error}); the file is damaged or cut off, copy it again") from None
 
 
 def _person_category(name: str, categories: list[dict]) -> int:
