@@ -29,7 +29,7 @@ setup(
         "safetensors>=0.5",
         "huggingface_hub>=0.30",
         "accelerate>=1.6",
-        "jsonargparse[signatures]>=4.40",
+        "jsonargparse[signatures]>=4.49",
         "pyyaml>=6.0",
         "albumentations>=2.0.8,<3",
         "pycocotools>=2.0.8",

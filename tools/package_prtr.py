@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", required=True, help="the file to write")
     parser.add_argument("--side", type=int, default=320, help="longer image side for the detector, in pixels")
     parser.add_argument("--threshold", type=float, default=0.5, help="person score from which joints are looked for")
+    parser.add_argument("--nms-iou", type=float, help="suppress the worse of two boxes that overlap more than this")
     arguments = parser.parse_args(argv)
 
     from cascadepose.errors import InputError
@@ -28,6 +29,9 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         detector, keypoints = load_model(arguments.detector), load_model(arguments.keypoints)
+        for part in (detector, keypoints):  # `config` is what the package's model is built from
+            part.backbone.fold()
+            part.config["backbone"] = part.config["backbone"] | {"folded": True}
         model = PRTR(
             detector.config,
             keypoints.config,
@@ -35,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
             detector_side=arguments.side,
             aspect=keypoints.crop_size[1] / keypoints.crop_size[0],
             threshold=arguments.threshold,
+            nms_iou=arguments.nms_iou,
         )
         model.detector.load_state_dict(detector.state_dict())
         model.keypoints.load_state_dict(keypoints.state_dict())

@@ -7,13 +7,14 @@ from torch import nn
 from cascadepose.errors import InputError
 from cascadepose.models.backbone import Backbone
 
+OFFSETS = {"sampling_offsets", "reference_points"}  # where deformable attention looks
+
 
 def load_backbone(backbone: Backbone, weights: str | None, freeze_stages: int) -> None:
     """Start a backbone from a safetensors file of a timm network and freeze its leading stages.
 
     Tensors of layers that `features_only` cuts off (the classifier and what leads to it) are passed over; any other
-    misfit, or a
-    missing file, raises InputError.
+    misfit, or a missing file, raises InputError.
     """
     if weights is not None:
         from safetensors import SafetensorError
@@ -37,21 +38,34 @@ def load_backbone(backbone: Backbone, weights: str | None, freeze_stages: int) -
     backbone.freeze(freeze_stages)
 
 
-def grouped_parameters(model: nn.Module, lr: float, weight_decay: float, backbone_lr: float) -> list[dict]:
-    """AdamW groups: backbone or not, decayed (matrices and kernels) or not (biases, norms and embeddings)."""
+def start_from(model: nn.Module, weights: str | None, kind: str) -> None:
+    """Start a whole model from a weights file of the same kind and shapes, or leave it as it is. Raises InputError."""
+    if weights is not None:
+        from cascadepose.hub import load_model
+        from cascadepose.tensors import check_fit
+
+        tensors = load_model(weights, kind=kind).state_dict()
+        check_fit(Path(weights), tensors, model.state_dict())
+        model.load_state_dict(tensors)
+
+
+def grouped_parameters(
+    model: nn.Module, lr: float, weight_decay: float, backbone_lr: float, offsets_lr: float = 1.0
+) -> list[dict]:
+    """AdamW groups: backbone, offsets of deformable attention or the rest; decayed (matrices, kernels) or not (biases,
+    norms and embeddings). backbone_lr, offsets_lr: factors on the rate.
+    """
     embeddings = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
+            parts = name.split(".")
+            factor = backbone_lr if "backbone" in parts else 1.0 if OFFSETS.isdisjoint(parts) else offsets_lr
             decayed = parameter.dim() > 1 and id(parameter) not in embeddings
-            groups.setdefault(("backbone" in name.split("."), decayed), []).append(parameter)
+            groups.setdefault((factor, decayed), []).append(parameter)
     return [
-        {
-            "params": parameters,
-            "lr": lr * (backbone_lr if backbone else 1.0),
-            "weight_decay": weight_decay if decayed else 0.0,
-        }
-        for (backbone, decayed), parameters in groups.items()
+        {"params": parameters, "lr": lr * factor, "weight_decay": weight_decay if decayed else 0.0}
+        for (factor, decayed), parameters in groups.items()
     ]
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from cascadepose.errors import InputError
 from cascadepose.losses.detection import BoxTargets, DetectionCriterion
 from cascadepose.models.detector import PersonDetector
 from cascadepose.models.image_batch import ImageBatch
-from cascadepose.tasks.common import grouped_parameters, load_backbone, save
+from cascadepose.models.prtr import without_duplicates
+from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
 
 
 @dataclass
@@ -39,13 +40,25 @@ class DetectorTaskConfig:
     freeze_stages: int = 0
     """Leading stages of the backbone that keep their weights."""
     sides: list[int] = field(default_factory=lambda: [320])
-    """Lengths of the longer side to draw from; the last is validated."""
+    """Lengths of the longer side to draw from in training."""
+    canvas: int | None = None
+    """Training images are cropped and padded to squares of this side; null keeps them whole."""
+    validation_side: int = 320
+    """Length of the longer side in validation."""
     cache_images: bool = True
     """Decode every image once and keep it in memory."""
     one_to_many: int = 6
     """Proposals that each person may take in training."""
+    decoder_one_to_many: int = 1
+    """The same for the decoder's queries; more than one needs `nms_iou` at inference."""
+    nms_iou: float | None = None
+    """In validation, of two boxes that overlap more than this only the better counts; null is DETR's way."""
+    classification: Literal["softmax", "varifocal"] = "varifocal"
+    """Class loss: DETR's, or the one that ranks queries by the quality of their boxes."""
+    class_weight: float = 1.0
+    """Weight of the class loss."""
     no_object_weight: float = 0.1
-    """Weight of "no object" in the class loss."""
+    """Weight of "no object" in the softmax class loss."""
 
 
 class DetectorTask:
@@ -59,12 +72,15 @@ class DetectorTask:
         self.config = config
         self.model = PersonDetector(**config.model)
         load_backbone(self.model.backbone, config.backbone_weights, config.freeze_stages)
-        if config.initial_weights is not None:
-            from cascadepose.hub import load_model
-
-            self.model.load_state_dict(load_model(config.initial_weights).state_dict())
-        self.criterion = DetectionCriterion(no_object_weight=config.no_object_weight, one_to_many=config.one_to_many)
-        self.train_set = PersonImages(config.sources, config.sides, config.cache_images)
+        start_from(self.model, config.initial_weights, self.kind)
+        self.criterion = DetectionCriterion(
+            class_weight=config.class_weight,
+            no_object_weight=config.no_object_weight,
+            one_to_many=config.one_to_many,
+            decoder_one_to_many=config.decoder_one_to_many,
+            classification=config.classification,
+        )
+        self.train_set = PersonImages(config.sources, config.sides, config.cache_images, config.canvas)
         self.sample_weights = self.train_set.sample_weights
         self.epoch_length: int | None = None
 
@@ -93,7 +109,7 @@ class DetectorTask:
             return {}
         from cascadepose.evaluation.coco import evaluate_boxes
 
-        data = PersonImages([self.config.validation], self.config.sides[-1:], cache=False)
+        data = PersonImages([self.config.validation], [self.config.validation_side], cache=False)
         count = min(self.config.validation_images or len(data), len(data))
         chosen = torch.linspace(0, len(data) - 1, count).round().long().tolist()
         device, results = next(model.parameters()).device, []
@@ -101,6 +117,8 @@ class DetectorTask:
         for batch in DataLoader(Subset(data, chosen), batch_size=16, collate_fn=self.collate):
             out = model(as_float(batch["batch"].to(device)))
             scores = out["pred_logits"].softmax(-1)[..., 0].cpu()
+            if self.config.nms_iou is not None:
+                scores = without_duplicates(scores, out["pred_boxes"].cpu(), self.config.nms_iou)
             for boxes, score in zip(out["pred_boxes"].cpu(), scores, strict=True):
                 record = next(records)
                 size = torch.tensor([record.width, record.height] * 2, dtype=torch.float32)

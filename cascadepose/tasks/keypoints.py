@@ -13,7 +13,7 @@ from cascadepose.data.crops import PersonCrops
 from cascadepose.errors import InputError
 from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets
 from cascadepose.models.keypoints import KeypointEstimator
-from cascadepose.tasks.common import grouped_parameters, load_backbone, save
+from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
 
 
 @dataclass
@@ -34,6 +34,8 @@ class KeypointTaskConfig:
     """A weights file of the whole stage, to start from."""
     backbone_lr: float = 0.3
     """Rate of the backbone relative to the rest."""
+    offsets_lr: float = 1.0
+    """Rate of where a deformable transformer looks, relative to the rest."""
     freeze_stages: int = 0
     """Leading stages of the backbone that keep their weights."""
     cache_images: bool = True
@@ -54,6 +56,8 @@ class KeypointTaskConfig:
     """Weight of the heat maps' cross-entropy."""
     no_joint_weight: float = 0.5
     """Weight of "no joint" in the class loss."""
+    invisible_as_positive: bool = False
+    """Teach the class of joints that are not annotated, too, as official PRTR does."""
 
 
 class KeypointTask:
@@ -67,10 +71,7 @@ class KeypointTask:
         self.config = config
         self.model = KeypointEstimator(**config.model)
         load_backbone(self.model.backbone, config.backbone_weights, config.freeze_stages)
-        if config.initial_weights is not None:
-            from cascadepose.hub import load_model
-
-            self.model.load_state_dict(load_model(config.initial_weights).state_dict())
+        start_from(self.model, config.initial_weights, self.kind)
         self.criterion = KeypointCriterion(
             self.model.transformer.num_joints,
             self.model.transformer.matching,
@@ -78,6 +79,7 @@ class KeypointTask:
             likelihood_weight=config.likelihood_weight,
             heatmap_weight=config.heatmap_weight,
             no_joint_weight=config.no_joint_weight,
+            invisible_as_positive=config.invisible_as_positive,
         )
         self.train_set = PersonCrops(
             config.sources,
@@ -103,8 +105,8 @@ class KeypointTask:
         return self.criterion(out, KeypointTargets(batch["keypoints"], batch["visible"], batch["labelled"]))
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict]:
-        """Backbone at its own rate; no decay for biases, norms and embeddings."""
-        return grouped_parameters(self.model, lr, weight_decay, self.config.backbone_lr)
+        """Backbone and offsets at their own rates; no decay for biases, norms and embeddings."""
+        return grouped_parameters(self.model, lr, weight_decay, self.config.backbone_lr, self.config.offsets_lr)
 
     def new_epoch(self, epoch: int) -> None:
         """Nothing changes from epoch to epoch."""

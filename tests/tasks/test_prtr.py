@@ -1,0 +1,76 @@
+"""The tasks of both PRTR stages on two synthetic pictures: they learn, validate and save what the hub loads."""
+
+import pytest
+import torch
+
+from cascadepose.errors import InputError
+from cascadepose.hub import load_model
+from cascadepose.tasks import detector, keypoints
+
+SMALL = {"d_model": 32, "num_heads": 4, "num_encoder_layers": 1, "num_decoder_layers": 2, "dim_feedforward": 64}
+BACKBONE = {"name": "mobilenetv3_small_050", "levels": [2, 3, 4]}
+ORDERED = {**SMALL, "num_queries": 17, "matching": "ordered", "readout": "heatmap", "heatmap_dim": 16}
+
+
+@pytest.fixture(params=["learned", "proposals", "keypoints"])
+def task(request, coco_people):
+    """One small task of each sort."""
+    torch.manual_seed(0)
+    if request.param == "keypoints":
+        model = {"backbone": BACKBONE, "input_levels": [1], "fine_level": 0, "crop_size": [64, 48]}
+        config = keypoints.KeypointTaskConfig([coco_people], coco_people, model={**model, "transformer": ORDERED})
+        return keypoints.build_task(config)
+    model = {"backbone": BACKBONE, "input_levels": [1, 2], "num_queries": 6, **SMALL, "queries": request.param}
+    config = detector.DetectorTaskConfig([coco_people], coco_people, model=model, sides=[96], canvas=96)
+    config.classification = "softmax" if request.param == "learned" else "varifocal"
+    config.validation_side = 96
+    return detector.build_task(config)
+
+
+def test_steps_lower_the_loss(task):
+    batch = task.collate([task.train_set[(i % len(task.train_set), 3)] for i in range(4)])
+    optimizer = torch.optim.AdamW(task.parameter_groups(2e-3, 0.01))
+    losses = []
+    for _ in range(25):
+        loss = task.losses(task.model.train(), batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]  # heat maps keep the entropy of their targets
+
+
+def test_what_is_saved_validates_alike_and_can_be_started_from(task, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    metrics = task.validate(task.model.eval())
+    assert 0 <= metrics[task.metric] <= 1
+    task.save(task.model, path, {"recipe": "a test"})
+    assert task.validate(load_model(path, kind=task.kind)).keys() == metrics.keys()
+    build = keypoints.build_task if task.kind == "keypoint_estimator" else detector.build_task
+    task.config.initial_weights = str(path)
+    again = build(task.config)
+    for a, b in zip(again.model.parameters(), task.model.parameters(), strict=True):
+        assert (a - b).abs().max() <= 1e-3 * max(1.0, b.abs().max().item())
+
+
+def test_weights_of_another_shape_are_refused(task, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    task.save(task.model, path, {"recipe": "a test"})
+    if task.kind == "keypoint_estimator":
+        task.config.model["transformer"] = {**ORDERED, "dim_feedforward": 32}
+        build = keypoints.build_task
+    else:
+        task.config.model["dim_feedforward"] = 32
+        build = detector.build_task
+    task.config.initial_weights = str(path)
+    with pytest.raises(InputError, match=r"weights\.safetensors.*of another shape"):
+        build(task.config)
+
+
+def test_no_sources():
+    for build, config in (
+        (detector.build_task, detector.DetectorTaskConfig()),
+        (keypoints.build_task, keypoints.KeypointTaskConfig()),
+    ):
+        with pytest.raises(InputError, match="name at least one annotation file"):
+            build(config)
