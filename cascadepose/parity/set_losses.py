@@ -12,11 +12,10 @@ from cascadepose.losses.matching import Matches, box_cost, hungarian
 from cascadepose.parity.cases import Case
 from cascadepose.parity.compare import NORMALISED, PIXELS, Comparison, compare
 from cascadepose.parity.crops import PIXEL_STD
-from cascadepose.skeletons import COCO17
+from cascadepose.skeletons import COCO17, MPII16
 
 LOSSES = {"loss_ce": "loss_class", "loss_bbox": "loss_l1", "loss_giou": "loss_giou", "loss_kpts": "loss_keypoints"}
 CROP_SIZE = (384, 288)  # where a case with PRTR's readout does not say it
-MPII_FLIP = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
 
 
 def detr_criterion(case: Case) -> list[Comparison]:
@@ -115,7 +114,7 @@ def _matched(case: Case, criterion: KeypointCriterion, targets: KeypointTargets)
 def _decoded(case: Case) -> list[Comparison]:
     logits, coords = torch.as_tensor(case.inputs["pred_logits"]), torch.as_tensor(case.inputs["pred_coords"])
     width, height = case.config.get("image_size", CROP_SIZE[::-1])
-    flip = COCO17.flip_index if logits.shape[-1] == COCO17.num_joints + 1 else MPII_FLIP
+    flip = (COCO17 if logits.shape[-1] == COCO17.num_joints + 1 else MPII16).flip_index
     found = []
     for name in sorted(key.removesuffix(".raw") for key in case.outputs if key.endswith(".raw")):
         mirrored = flip if "_flip" in name else None
