@@ -17,10 +17,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
     add("--annotations", type=Path, required=True, metavar="JSON", help="COCO person keypoint annotations")
     add("--weights", required=True, metavar="NAME_OR_PATH", help="packaged name, file or hub address")
-    add("--boxes", choices=("gt", "detector"), default="gt", help="annotated boxes, or the model's own (default: gt)")
+    add("--boxes", default="gt", metavar="gt|detector|FILE", help="annotated, the model's own, or COCO box results")
     add("--json", type=Path, metavar="OUT", help="write the report here (OUT.partial.json while it runs)")
     add("--flip-test", action="store_true", help="average with the mirrored image")
-    add("--threshold", type=float, default=0.05, help="lowest box score with --boxes detector (default: 0.05)")
+    add("--threshold", type=float, help="lowest box score (default: 0.05 with --boxes detector, 0 with a file)")
     add("--oks-nms", type=float, metavar="OKS", help="drop people more similar than this to a better one (PRTR: 0.9)")
     add("--joints", choices=("all", "labelled"), default="all", help="labelled: those that the set labels at all")
     add("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
@@ -31,22 +31,22 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def evaluate(args: argparse.Namespace) -> dict:
     """Load the weights, run them over the set and return the report."""
     from cascadepose.devices import pick_device
-    from cascadepose.evaluation.coco_run import run_coco
+    from cascadepose.evaluation.coco_run import choose_boxes, run_coco
     from cascadepose.hub import load_model, weights_info
     from cascadepose.predictor import PosePredictor
 
     device = pick_device(args.device)
+    boxes, threshold = choose_boxes(args.boxes, args.threshold)
     prtr = load_model(args.weights, device=device, kind="prtr")
-    predictor = PosePredictor(prtr, device=device, threshold=args.threshold, flip_test=args.flip_test)
+    predictor = PosePredictor(prtr, device=device, threshold=threshold, flip_test=args.flip_test)
     protocol = {
         "weights": args.weights,
         "weights_sha256": weights_info(args.weights).sha256,
         "flip_test": args.flip_test,
-        "box_threshold": args.threshold if args.boxes == "detector" else None,
-        "device": str(device),
     }
+    protocol |= {"box_source": Path(args.boxes).name, "box_threshold": threshold, "device": str(device)}
     return run_coco(
-        predictor, args.images, args.annotations, args.boxes, args.batch_size, sys.stderr.isatty(), joints=args.joints,
+        predictor, args.images, args.annotations, boxes, args.batch_size, sys.stderr.isatty(), joints=args.joints,
         nms_threshold=args.oks_nms, partial=args.json and args.json.with_suffix(".partial.json"), protocol=protocol,
     )  # fmt: skip
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from cascadepose.data.detections import read_detections
 from cascadepose.data.images import read_image
 from cascadepose.errors import InputError
 from cascadepose.evaluation.coco import (
@@ -26,7 +27,7 @@ from cascadepose.evaluation.coco import (
     load_ground_truth,
 )
 from cascadepose.files import atomic_path, make_folder
-from cascadepose.types import Poses2D
+from cascadepose.types import Detections, Poses2D
 
 SAVE_EVERY = 60.0  # seconds between writes of the partial results
 
@@ -50,7 +51,7 @@ def run_coco(
     predictor: Predictor,
     images_dir: str | Path,
     annotations: str | Path | dict,
-    boxes: Literal["gt", "detector"] = "gt",
+    boxes: Literal["gt", "detector"] | Mapping[int, Detections] = "gt",
     batch_size: int = 16,
     progress: bool = False,
     image_ids: Iterable[int] | None = None,
@@ -61,21 +62,23 @@ def run_coco(
 ) -> dict[str, dict]:
     """Evaluate a predictor on a COCO set: {"keypoints": ten numbers, "bbox": twelve numbers, "protocol": how}.
 
-    boxes: "gt": the annotated boxes of people with labelled joints, crowds left out ("bbox" is empty then);
-        "detector": the predictor's own.
+    boxes: "gt": the annotated boxes of people with labelled joints, crowds left out ("bbox" is empty then),
+        "detector": the predictor's own; or the boxes of another detector by image id, see `data.detections`.
     image_ids: only these images. joints, nms_threshold: see `evaluate_keypoints` and `keypoint_results`.
     partial: where results are kept while it runs, and stay if it fails or is interrupted; removed at the end.
     protocol: further facts to write down (weights, flip test).
 
     Raises InputError: flaws in the annotations, images that are missing (the first few are named) or unreadable.
     """
-    if boxes not in ("gt", "detector"):
-        raise InputError(f"boxes is {boxes!r}, expected 'gt' or 'detector'")
+    if not isinstance(boxes, Mapping) and boxes not in ("gt", "detector"):
+        raise InputError(f"boxes is {boxes!r}, expected 'gt' or 'detector', or detections by image id")
     if partial is not None:
         make_folder(Path(partial).parent)  # known to be writable before the work is done
     truth = load_ground_truth(annotations)
     wanted = {image["id"] for image in truth["images"]} if image_ids is None else set(image_ids)
     given = _given_boxes(truth) if boxes == "gt" else None
+    if isinstance(boxes, Mapping):
+        given = _inside(truth, boxes)
     images = [i for i in truth["images"] if i["id"] in wanted and (given is None or i["id"] in given)]
     paths = {image["id"]: Path(images_dir) / image["file_name"] for image in images}
     _check_present(paths)
@@ -91,7 +94,7 @@ def run_coco(
         raise
     facts = {
         "annotations": "" if isinstance(annotations, dict) else Path(annotations).name,
-        "boxes": boxes,
+        "boxes": boxes if isinstance(boxes, str) else f"of a file ({sum(map(len, given.values()))} boxes)",
         "images": len(wanted),
         "images_with_people_labelled": len(_given_boxes(truth).keys() & wanted),
         "joints": len(chosen_joints(truth, joints)),
@@ -103,7 +106,7 @@ def run_coco(
     }
     report = {
         "keypoints": evaluate_keypoints(truth, collected.keypoints, wanted, joints),
-        "bbox": evaluate_boxes(truth, collected.bbox, wanted) if given is None else {},
+        "bbox": {} if boxes == "gt" else evaluate_boxes(truth, collected.bbox, wanted),
         "protocol": facts | (protocol or {}),
     }
     if partial is not None:
@@ -111,19 +114,39 @@ def run_coco(
     return report
 
 
-def _given_boxes(truth: dict) -> dict[int, np.ndarray]:
-    """Boxes [P,4] xyxy px, inside the image, of the people whose joints are labelled, by image."""
-    sizes = {image["id"]: (image.get("width", np.inf), image.get("height", np.inf)) for image in truth["images"]}
+def choose_boxes(boxes: str, threshold: float | None) -> tuple[str | dict[int, Detections], float | None]:
+    """What `run_coco` takes for "gt", "detector" or the name of a file of COCO box results, and the lowest box score:
+    as given, else 0.05 for the model's own boxes, 0 for a file's, None for annotated ones. Raises InputError."""
+    if boxes == "gt":
+        return boxes, None
+    if boxes == "detector":
+        return boxes, 0.05 if threshold is None else threshold
+    return read_detections(boxes, threshold or 0.0), threshold or 0.0
+
+
+def _given_boxes(truth: dict) -> dict[int, Detections]:
+    """Boxes inside the image of the people whose joints are labelled, by image."""
     found: dict[int, list] = {}
     for entry in truth["annotations"]:
-        if entry["iscrowd"] or not entry["num_keypoints"]:
+        if not entry["iscrowd"] and entry["num_keypoints"]:
+            x, y, w, h = entry["bbox"]
+            found.setdefault(entry["image_id"], []).append((x, y, x + w, y + h))
+    return _inside(truth, {image: Detections(rows, np.ones(len(rows))) for image, rows in found.items()})
+
+
+def _inside(truth: dict, boxes: Mapping[int, Detections]) -> dict[int, Detections]:
+    """The boxes cut to their images; images that are not listed, and empty boxes, are left out."""
+    cut = {}
+    for image in truth["images"]:
+        found = boxes.get(image["id"])
+        if found is None:
             continue
-        x, y, w, h = entry["bbox"]
-        width, height = sizes[entry["image_id"]]
-        box = (max(x, 0), max(y, 0), min(x + w, width), min(y + h, height))
-        if box[2] > box[0] and box[3] > box[1]:
-            found.setdefault(entry["image_id"], []).append(box)
-    return {image: np.array(rows, np.float32) for image, rows in found.items()}
+        limit = np.array([image.get("width", np.inf), image.get("height", np.inf)] * 2)
+        inside = found.boxes_xyxy.clip(0, limit)
+        kept = (inside[:, 2:] > inside[:, :2]).all(1)
+        if kept.any():
+            cut[image["id"]] = Detections(inside[kept], found.scores[kept])
+    return cut
 
 
 def _check_present(paths: dict[int, Path]) -> None:
@@ -141,7 +164,7 @@ def _collect(
     predictor: Predictor,
     images: list[dict],
     paths: dict[int, Path],
-    given: dict[int, np.ndarray] | None,
+    given: dict[int, Detections] | None,
     batch_size: int,
     progress: bool,
     nms_threshold: float | None,
@@ -156,7 +179,9 @@ def _collect(
     saved = time.monotonic()
     with tqdm(total=len(images), unit="image", disable=not progress) as bar:
         for ids, frames in _decoded(batches, paths):
-            poses = predictor.predict(frames, None if given is None else [given[image_id] for image_id in ids])
+            poses = predictor.predict(frames, None if given is None else [given[i].boxes_xyxy for i in ids])
+            if given is not None:
+                poses = [replace(people, box_scores=given[i].scores) for i, people in zip(ids, poses, strict=True)]
             for image_id, people in zip(ids, poses, strict=True):
                 collected.keypoints += keypoint_results(image_id, people, nms_threshold=nms_threshold)
                 collected.bbox += box_results(image_id, people)

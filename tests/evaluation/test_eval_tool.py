@@ -87,3 +87,15 @@ def test_other_kind_of_weights(main, tmp_path, capsys):
     lifter = models.build("dstformer", dim=16, depth=1, num_heads=2, dim_rep=16, maxlen=3)
     assert main("--weights", hub.save_model(lifter, tmp_path / "lifter.safetensors", "dstformer")) == 2
     assert "of kind 'dstformer', but 'prtr' is needed" in capsys.readouterr().err
+
+
+def test_boxes_of_a_file(main, tmp_path, capsys):
+    boxes = [{"image_id": 1, "category_id": 1, "bbox": [2, 2, 58, 58], "score": score} for score in (0.9, 0.2)]
+    path, out = tmp_path / "boxes.json", tmp_path / "report.json"
+    path.write_text(json.dumps(boxes))
+    assert main("--boxes", path, "--oks-nms", 0.9, "--json", out) == 0
+    protocol = json.loads(out.read_text())["protocol"]
+    assert (protocol["box_source"], protocol["box_threshold"], protocol["oks_nms"]) == ("boxes.json", 0, 0.9)
+    assert protocol["boxes"] == "of a file (2 boxes)"
+    assert main("--boxes", path, "--threshold", 0.95) == 2
+    assert "no person with a score of 0.95" in capsys.readouterr().err
