@@ -5,7 +5,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from cascadepose.boxes import cxcywh_to_xyxy
 from cascadepose.models.crop import Alignment, crop_regions, crop_resample, to_image
@@ -160,6 +159,8 @@ class PRTR(nn.Module):
 
 def without_duplicates(scores: Tensor, boxes: Tensor, max_iou: float) -> Tensor:
     """Scores [B, Q] of boxes [B, Q, 4] (cxcywh), zero where a better box of the same image overlaps by more."""
+    from torchvision.ops import batched_nms
+
     image = torch.arange(len(scores), device=scores.device)[:, None].expand_as(scores)
     kept = batched_nms(cxcywh_to_xyxy(boxes).flatten(0, 1).float(), scores.flatten().float(), image.flatten(), max_iou)
     unique = torch.zeros_like(scores, dtype=torch.bool).flatten()
