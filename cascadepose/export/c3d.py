@@ -16,6 +16,7 @@ from cascadepose.export.motion import Y_UP_TO_Z_UP, Motion, motions, person_path
 from cascadepose.files import atomic_path
 from cascadepose.types import VideoResult
 
+_MAX_FRAMES = 65535  # the header has 16 bits for the number of the last one
 _MAX_RESIDUAL = 127  # mm: seven bits, in either place
 
 
@@ -33,11 +34,16 @@ def write(result: VideoResult, path: str | Path) -> list[Path]:
     The parameters X_SCREEN and Y_SCREEN of the group POINT state the axes. The residual of a point is the standard
     deviation across the line of sight in whole mm (1..127, see Motion.sigma), and 0, which means interpolated, in
     frames in which the person was not seen. Raises InputError where ezc3d is missing, nobody has 3D joints, a number is
-    not finite, or the place cannot be written.
+    not finite, somebody has more than 65535 frames, or the place cannot be written.
     """
     require()
     schema.check_finite(result)
     people = motions(result)
+    longest = max(map(len, people))
+    if longest > _MAX_FRAMES:
+        raise InputError(
+            f"{path}: C3D counts {_MAX_FRAMES} frames, this is {longest}; write trc, or slices of the track"
+        )
     paths = person_paths(Path(path), people)
     for person, file in zip(people, paths, strict=True):
         content = _content(person)
@@ -51,7 +57,7 @@ def _content(person: Motion) -> Any:
     import ezc3d
 
     content = ezc3d.c3d()
-    content["header"]["points"]["first_frame"] = person.frame
+    content["header"]["points"]["first_frame"] = person.frame if person.frame + len(person) <= _MAX_FRAMES else 0
     point = content["parameters"]["POINT"]
     point["RATE"]["value"] = np.array([person.rate])
     point["LABELS"]["value"] = list(person.skeleton.names)

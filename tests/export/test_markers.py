@@ -61,6 +61,18 @@ def test_c3d_opens_in_its_library(make_walkers, tmp_path):
     )
 
 
+def test_c3d_counts_so_many_frames(make_walkers, readers, tmp_path, monkeypatch):
+    pytest.importorskip("ezc3d")
+    result = make_walkers(frames=8)  # from frame 3 on
+    monkeypatch.setattr("cascadepose.export.c3d._MAX_FRAMES", 10)
+    (path,) = result.save(tmp_path / "walk.c3d")
+    assert readers.read_c3d(path).first_frame == 1 and len(readers.read_c3d(path).points) == 8
+    monkeypatch.setattr("cascadepose.export.c3d._MAX_FRAMES", 7)
+    with pytest.raises(InputError, match="C3D counts 7 frames, this is 8; write trc"):
+        result.save(tmp_path / "long.c3d")
+    assert not (tmp_path / "long.c3d").exists()
+
+
 def test_sigma_is_in_metres(make_walkers):
     """A person of 400 px and 1.6 m: 10 px are 40 mm."""
     result = make_walkers(noise=0, frame="camera")
