@@ -10,7 +10,7 @@ from cascadepose import __version__
 from cascadepose.commands.options import BAD_INPUT, STOPPED
 from cascadepose.errors import InputError
 
-COMMANDS = ("infer", "convert")  # in the order of help; each is a module of cascadepose.commands
+COMMANDS = ("infer", "attention", "convert")  # in the order of help; each is a module of cascadepose.commands
 
 
 def main(argv: list[str] | None = None) -> int:
