@@ -19,8 +19,7 @@ class Backbone(nn.Module):
     name: any timm name that supports `features_only`.
     levels: which of its feature levels to return (0 is the finest).
     frozen_stages: how many leading child modules of the network keep their weights (and run without a graph, which is
-    what makes
-        training on a CPU bearable; a gradient to the *pixels* then needs `frozen_stages=0`).
+        what makes training on a CPU bearable; a gradient to the *pixels* then needs `frozen_stages=0`).
     frozen_norm: batch normalisation with constant statistics and affine part, for small batches and for folded weights.
     mean, std: of the pixels in 0..1 that the network was pre-trained with.
     pyramid: False returns one map, the one that the network's classifier would pool: for HRNet that of its

@@ -21,12 +21,10 @@ class KeypointTransformer(nn.Module):
     num_joints: K; class K, the last, is "no joint".
     num_queries: PRTR uses 100 for 17 joints.
     matching: how queries meet joints. "hungarian": any query may be any joint, in training and at readout (PRTR).
-    "ordered":
-        query j is joint j (as in TokenPose), the published remedy where data are few; needs `num_queries ==
+        "ordered": query j is joint j (as in TokenPose), the published remedy where data are few; needs `num_queries ==
         num_joints`.
     readout: "mlp" reads coordinates from the query alone (PRTR); "heatmap" first looks where in the crop the query's
-    dot product
-        with the pixels is high and lets the query correct that place (`readout.HeatmapReference`).
+        dot product with the pixels is high and lets the query correct that place (`readout.HeatmapReference`).
     fine_channels: channels of the finer map that a heat-map readout looks at; 0 to look at the memory itself.
     position: "sine", "learned" or "sine+learned"; `size`: (height, width) in cells, which bounds the learned tables.
     spread: False leaves out the head for the spread, which official PRTR does not have; a constant is then returned.
@@ -81,10 +79,8 @@ class KeypointTransformer(nn.Module):
         """Crop features [N, C, h, w] (and a finer map [N, C', h', w']) -> one prediction per query.
 
         Returns `pred_kpt_logits` [N, Qk, K+1], `pred_keypoints` [N, Qk, 2] in 0..1 of the crop, `pred_kpt_sigma` [N,
-        Qk, 2]:
-        the standard deviation of each coordinate in the same unit, `pred_heatmaps` [N, Qk, h', w'] logits (with a
-        heat-map
-        readout), and `aux_outputs`: the same of every earlier decoder layer.
+        Qk, 2]: the standard deviation of each coordinate in the same unit, `pred_heatmaps` [N, Qk, h', w'] logits (with
+        a heat-map readout), and `aux_outputs`: the same of every earlier decoder layer.
         """
         x = self.input_proj(features)
         mask = torch.zeros(x.shape[0], *x.shape[2:], dtype=torch.bool, device=x.device)
@@ -107,10 +103,8 @@ class KeypointTransformer(nn.Module):
         """Predictions -> keypoints [N, K, 2], scores [N, K], sigma [N, K, 2]: one query for each joint.
 
         "hungarian": the assignment that maximises the sum of probabilities, with "no joint" left out of the softmax
-        (PRTR's
-        default). "ordered": query j; its score is the probability that joint j is there at all, times the confidence of
-        its heat map
-        where there is one (`readout.peak_confidence`).
+        (PRTR's default). "ordered": query j; its score is the probability that joint j is there at all, times the
+        confidence of its heat map where there is one (`readout.peak_confidence`).
         """
         logits = out["pred_kpt_logits"]
         if self.matching == "ordered":
@@ -125,7 +119,7 @@ class KeypointEstimator(nn.Module):
     """Two-stage PRTR: a backbone of its own over image crops, then the keypoint transformer.
 
     backbone: keyword arguments of `Backbone`; input_levels: those of its levels that enter the transformer, resized to
-    the first;
+        the first;
     fine_level: the level that a heat-map readout looks at, None to do without.
     transformer: keyword arguments of `KeypointTransformer`, less the channel counts; with attention "deformable" those
         of `DeformableKeypointTransformer`, which takes every input level in its own resolution.
