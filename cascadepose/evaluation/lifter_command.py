@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--actions", nargs="+", help="first words of actions (default: all)")
     add("--leave-out-damaged", action="store_true", help="h36m: not the three videos of S9 whose truth has drifted")
     add("--root", choices=("subtracted", "zeroed", "kept"), default="subtracted", help="the predicted root")
-    add("--answers", choices=("metres", "image"), default="metres", help="unit of the lifter (MotionBERT's: image)")
+    add("--answers", choices=("metres", "image"), help="unit of the lifter, if not the one it declares")
     add("--joints", metavar="SKELETON", help="joints that the lifter was trained with, if not those it declares")
     add("--refine", metavar="FILE", help="refine module of the Strided Transformer; reads the TRUE root depth")
 

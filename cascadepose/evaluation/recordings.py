@@ -7,20 +7,21 @@ answers for all gets windows that do not overlap, and what is left at the end of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cascadepose.data.recordings import Recording
 from cascadepose.errors import InputError
 from cascadepose.geometry import flip_horizontal
+from cascadepose.models.lifters.units import adult_size
 from cascadepose.models.lifters.window import RATE_TOLERANCE, output_frame
 from cascadepose.models.refine import on_rays
-from cascadepose.normalization import lifter_input
+from cascadepose.normalization import declared_input, lifter_input
 from cascadepose.skeletons import SKELETONS, Skeleton
 from cascadepose.smoothing import resample
 
@@ -31,7 +32,11 @@ ROOTS = {
     "zeroed": "of the prediction set to the origin, other joints as predicted (Strided Transformer, MotionBERT)",
     "kept": "of the prediction where the network put it (VideoPose3D, PoseFormer)",
 }
-ANSWERS = ("metres", "image")
+UNITS = {
+    "metres": "metres",
+    "image": "image units of input over the whole image, made metric by the TRUE scale of each frame",
+    "adult": "image units, scaled to an adult of ordinary size: only P-MPJPE and N-MPJPE are comparable",
+}
 
 
 @dataclass(frozen=True)
@@ -40,21 +45,22 @@ class Running:
 
     flip_test  average with the prediction for the mirrored input
     root       what is done with the predicted root, see ROOTS; the truth is root-relative in any case
-    answers    unit of the lifter: "metres", or "image" for models that answer in normalised image units (MotionBERT's):
-               half image widths, made metric by the recording's `pixel_scale`, which is ground truth
+    answers    unit of the lifter (default: as it declares): "metres", or "image" for models such as MotionBERT's, whose
+               unit is half an image width; the recording's `pixel_scale`, which is ground truth, makes that metric
     joints     name of the skeleton that the lifter was trained with, where it is not the one that it declares
     """
 
     flip_test: bool = True
     root: str = "subtracted"
-    answers: str = "metres"
+    answers: str | None = None
     joints: str | None = None
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        for name, known in (("root", tuple(ROOTS)), ("answers", ANSWERS), ("joints", (None, *SKELETONS))):
+        for name, known in (("root", tuple(ROOTS)), ("answers", (None, *UNITS)), ("joints", (None, *SKELETONS))):
             if getattr(self, name) not in known:
-                raise InputError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(map(str, known))}")
+                choice = ", ".join(str(value) for value in known if value is not None)
+                raise InputError(f"{name} is {getattr(self, name)!r}, expected one of {choice}")
 
 
 @torch.no_grad()
@@ -65,43 +71,66 @@ def lift_recording(
 
     refine: a refine module (models/refine.py), which reads the TRUE root depth and the intrinsics of the recording.
 
-    Raises InputError where the recording's joints cannot be converted to the lifter's or back, and where an answer
-    needs a `pixel_scale` or intrinsics that the recording does not have.
+    Raises InputError where the recording's joints cannot be converted to the lifter's or back, and where refinement
+    needs intrinsics that the recording does not have.
     """
     running = running or Running()
-    skeleton = SKELETONS[running.joints or lifter.skeleton]
+    skeleton, unit = SKELETONS[running.joints or lifter.skeleton], _unit(lifter, recording, running)
     times, keypoints, scores = _at_rate(lifter, recording)
-    joints = _run(lifter, recording, keypoints, scores, skeleton, running)
+    joints = _run(lifter, recording, keypoints, scores, running)
     if times is not None:
         joints = resample(joints, times, np.arange(len(recording)) / recording.frame_rate)
-    joints = _place_root(joints, skeleton, running.root)
-    if running.answers == "image":
-        if recording.pixel_scale is None:
-            raise InputError(f"{recording.name}: has no pixel scale; answers in image units cannot be made metric")
-        joints = joints * (recording.image_size[0] / 2 * recording.pixel_scale)[:, None, None]
+    joints = _in_metres(_place_root(joints, skeleton, running.root), recording, unit)
     if refine is not None:
         joints = _place_root(_refined(refine, joints, recording, skeleton), skeleton, running.root)
     return skeleton.convert(joints, to=recording.skeleton)[0].astype(np.float32)
 
 
 def describe_running(
-    lifter: nn.Module, recordings: Iterable[Recording], running: Running, refine: bool
+    lifter: nn.Module, recordings: Sequence[Recording], running: Running, refine: bool
 ) -> dict[str, Any]:
     """The part of a protocol that says how the lifter was run."""
     rates = sorted({recording.frame_rate for recording in recordings if recording.frame_rate is not None})
+    units = dict.fromkeys(_unit(lifter, recording, running) for recording in recordings)
+    norms = dict.fromkeys(_input(lifter, recording, running)["normalization"] for recording in recordings)
     every = lifter.frames_out == "all"
     return {
         "frames": lifter.num_frames,
         "windows": "side by side, the rest of a video left out" if every else "one a frame, end frames repeated",
         "video_rate_hz": rates[0] if len(rates) == 1 else rates,
         "lifter_rate_hz": lifter.frame_rate,
+        "normalization": ", ".join(norms),
         "flip_test": running.flip_test,
         "root": ROOTS[running.root],
-        "answers": "metres"
-        if running.answers == "metres"
-        else "normalised image units, made metric by the TRUE scale of each frame",
+        "answers": "; ".join(UNITS[unit] for unit in units),
         "refine": "with the TRUE root depth and intrinsics" if refine else "none",
     }
+
+
+def _unit(lifter: nn.Module, recording: Recording, running: Running) -> str:
+    """Which of UNITS."""
+    unit = running.answers or getattr(lifter, "unit", "metres")
+    return "adult" if unit == "image" and recording.pixel_scale is None else unit
+
+
+def _input(lifter: nn.Module, recording: Recording, running: Running) -> dict[str, Any]:
+    """The last arguments of `lifter_input`. Image units have the true scale only where the input is the whole image."""
+    given = declared_input(lifter) | {"input_skeleton": recording.keypoint_skeleton.name}
+    if running.joints is not None:
+        given["skeleton"] = running.joints
+    if _unit(lifter, recording, running) == "image":
+        given["normalization"] = "screen"
+    return given
+
+
+def _in_metres(joints: np.ndarray, recording: Recording, unit: str) -> np.ndarray:
+    if unit == "image":
+        return joints * (recording.image_size[0] / 2 * recording.pixel_scale)[:, None, None]
+    if unit == "adult":
+        answered = ~np.isnan(joints).any((1, 2))
+        joints = joints.copy()
+        joints[answered] = adult_size(torch.from_numpy(joints[answered])[None])[0].numpy()
+    return joints
 
 
 def _at_rate(lifter: nn.Module, recording: Recording) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
@@ -128,45 +157,26 @@ def _windows(count: int, lifter: nn.Module) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _run(
-    lifter: nn.Module,
-    recording: Recording,
-    keypoints: np.ndarray,
-    scores: np.ndarray,
-    skeleton: Skeleton,
-    running: Running,
+    lifter: nn.Module, recording: Recording, keypoints: np.ndarray, scores: np.ndarray, running: Running
 ) -> np.ndarray:
     """Joints [T', J, 3] in the lifter's unit; answers for the same frame are averaged."""
     index, frames = _windows(len(keypoints), lifter)
+    settings = _input(lifter, recording, running)
+    flips = [SKELETONS[name].flip_index for name in (settings["skeleton"], running.joints or lifter.skeleton)]
     device, training = next(lifter.parameters()).device, lifter.training
+    total, counts = np.zeros((len(keypoints), len(flips[1]), 3)), np.zeros(len(keypoints))
     lifter.eval()
-    total = np.zeros((len(keypoints), skeleton.num_joints, 3))
-    counts = np.zeros(len(keypoints))
     for start in range(0, len(index), running.batch_size):
-        rows = index[start : start + running.batch_size]
-        x = lifter_input(
-            keypoints[rows],
-            scores[rows],
-            recording.image_size,
-            lifter.normalization,
-            lifter.in_channels,
-            recording.keypoint_skeleton.name,
-            skeleton.name,
-        )
+        rows = slice(start, start + running.batch_size)
+        x = lifter_input(keypoints[index[rows]], scores[index[rows]], recording.image_size, **settings)
         x = torch.from_numpy(np.asarray(x, np.float32)).to(device)
-        answers = _predict(lifter, x, skeleton.flip_index, running.flip_test).float().cpu().numpy()
-        answered = frames[start : start + running.batch_size]
-        np.add.at(total, answered, answers)
-        np.add.at(counts, answered, 1)
+        joints = lifter(x)
+        if running.flip_test:
+            joints = (joints + flip_horizontal(lifter(flip_horizontal(x, flips[0])), flips[1])) / 2
+        np.add.at(total, frames[rows], joints.float().cpu().numpy())
+        np.add.at(counts, frames[rows], 1)
     lifter.train(training)
-    with np.errstate(invalid="ignore"):
-        return total / np.where(counts, counts, np.nan)[:, None, None]
-
-
-def _predict(lifter: nn.Module, x: Tensor, flip_index: tuple[int, ...], flip_test: bool) -> Tensor:
-    joints = lifter(x)
-    if not flip_test:
-        return joints
-    return (joints + flip_horizontal(lifter(flip_horizontal(x, flip_index)), flip_index)) / 2
+    return total / np.where(counts, counts, np.nan)[:, None, None]
 
 
 def _place_root(joints: np.ndarray, skeleton: Skeleton, root: str) -> np.ndarray:
