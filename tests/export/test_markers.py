@@ -68,7 +68,7 @@ def test_c3d_counts_so_many_frames(make_walkers, readers, tmp_path, monkeypatch)
     (path,) = result.save(tmp_path / "walk.c3d")
     assert readers.read_c3d(path).first_frame == 1 and len(readers.read_c3d(path).points) == 8
     monkeypatch.setattr("cascadepose.export.c3d._MAX_FRAMES", 7)
-    with pytest.raises(InputError, match="C3D counts 7 frames, this is 8; write trc"):
+    with pytest.raises(InputError, match="C3D counts 7 frames, not 8; write trc"):
         result.save(tmp_path / "long.c3d")
     assert not (tmp_path / "long.c3d").exists()
 
