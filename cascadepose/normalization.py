@@ -52,6 +52,16 @@ def crop_scale(keypoints: Array, scores: Array, image_size: tuple[float, float] 
     return lib.clip((keypoints - center) / lib.clip(half, 1e-3, None), -LIMIT, LIMIT)
 
 
+def crop_tight(keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None) -> Array:
+    """Keypoints [..., T, J, 2] in the square around all that have a score; the others are moved to its border.
+
+    What MotionBERT's published weights see of videos (there of the whole video, here of each window).
+    """
+    lib = backend(keypoints)
+    center, half = crop_box(keypoints, (scores > 0) * lib.ones_like(scores), trim=0)
+    return lib.clip((keypoints - center) / lib.clip(half, 1e-3, None), -1, 1)
+
+
 def crop_follow(keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None) -> Array:
     """Like `crop_scale`, with a box that keeps its size over the clip and follows the trunk from frame to frame.
 
@@ -102,7 +112,13 @@ def lend_legs(joints: np.ndarray, scores: np.ndarray, threshold: float = 0.3) ->
     return out
 
 
-NORMALIZATIONS = {"crop_scale": crop_scale, "crop_follow": crop_follow, "screen": screen, "center": center}
+NORMALIZATIONS = {
+    "crop_scale": crop_scale,
+    "crop_tight": crop_tight,
+    "crop_follow": crop_follow,
+    "screen": screen,
+    "center": center,
+}
 
 
 def declared_input(lifter: nn.Module) -> dict[str, Any]:

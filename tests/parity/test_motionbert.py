@@ -14,7 +14,7 @@ from cascadepose.hub import load_model, save_model
 from cascadepose.losses import bones
 from cascadepose.losses import lifting as losses
 from cascadepose.models.upstream import family
-from cascadepose.normalization import crop_box
+from cascadepose.normalization import crop_box, crop_tight
 from cascadepose.skeletons import COCO17, H36M17, HALPE26, POSETRACK17
 
 LITE = ("motionbert_lite_short_81f", 16_001_549)
@@ -123,3 +123,4 @@ def test_untrimmed_crop_box_is_crop_scale(oracle):
     center, half = crop_box(keypoints, scores, trim=0)
     scaled = ((keypoints - center) / half).clamp(-1, 1)
     torch.testing.assert_close(scaled, arrays["out.crop_scale_1_1"][..., :2])
+    torch.testing.assert_close(crop_tight(keypoints, joints[..., 2]), scaled)

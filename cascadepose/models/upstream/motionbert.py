@@ -28,6 +28,7 @@ def _translate(tensors: Tensors, hints: Mapping[str, Any]) -> tuple[dict[str, An
         "num_joints": shape(tensors, "pos_embed")[1],
         "in_channels": in_channels,
         "att_fuse": any(name.startswith("ts_attn.") for name in tensors),
+        "normalization": "crop_tight",
         "unit": "image",
         "frame_rate": hint(hints, "frame_rate"),
     }
