@@ -97,3 +97,12 @@ def test_whole_sequences(rng):
         joints = lift_sequence(lifter, keypoints, scores, (640, 480))
         assert joints.shape == (12, 17, 3)
         assert np.isfinite(joints).all()
+
+
+def test_gradcheck():
+    """The graph is whole from the joints back to the keypoints."""
+    settings = {"num_frames": 3, "strides": [3], "dim": 4, "hidden": 4, "depth": 1, "num_heads": 2, "num_joints": 3}
+    torch.manual_seed(0)
+    model = models.build("strided", **settings).double().eval()
+    x = torch.randn(1, 3, 3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: model(x, both=True), x)

@@ -82,6 +82,15 @@ def test_every_parameter_gets_a_gradient():
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
+@pytest.mark.parametrize("frames", [9, 11])
+def test_gradcheck(frames):
+    """The graph is whole from the joints back to the keypoints, in both forms."""
+    torch.manual_seed(0)
+    model = models.build("tcn", widths=[3, 3], dim=4, num_joints=3).double().eval()
+    x = torch.randn(1, frames, 3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(model, x)
+
+
 def official_tensors(widths: list[int], dim: int, joints: int = 17) -> dict[str, torch.Tensor]:
     """Random tensors under the official names."""
     generator = torch.Generator().manual_seed(1)
