@@ -91,6 +91,14 @@ def test_published_sizes(backbone, joints, count):
     assert count_parameters(model) == count
 
 
+def test_published_size_of_the_end_to_end_form():
+    """From layer4 alone; from three levels it is in the oracle."""
+    keypoints = {"d_model": 512, "position": "sine+learned", "size": [10, 10], "spread": False}
+    with torch.device("meta"):
+        model = models.build("prtr", detector={"backbone": {"name": "resnet50"}}, keypoints=keypoints, crop="features")
+    assert count_parameters(model) == 87_279_578
+
+
 def make_official(backbone: str, joints: int, seed: int = 0, position: str = "sine") -> tuple[dict, Backbone]:
     """An official-layout file of a small PRTR, and the backbone whose tensors it holds (fed as the official one is)."""
     import torchvision
