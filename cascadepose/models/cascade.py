@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from cascadepose.boxes import cxcywh_to_xyxy, iou
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.prtr import PRTR
-from cascadepose.normalization import lifter_input
+from cascadepose.normalization import declared_input, lifter_input
 
 
 class CascadePose(nn.Module):
@@ -52,15 +52,7 @@ class CascadePose(nn.Module):
             return x.unflatten(0, (batch_size, length, people)).transpose(1, 2)
 
         keypoints, scores, sigma = per_person(keypoints * pixels), per_person(scores), per_person(sigma * pixels)
-        x = lifter_input(
-            keypoints,
-            scores,
-            (size[1], size[0]),
-            self.lifter.normalization,
-            self.lifter.in_channels,
-            self.lifter.input_skeleton,
-            self.lifter.skeleton,
-        )
+        x = lifter_input(keypoints, scores, (size[1], size[0]), **declared_input(self.lifter))
         joints = self.lifter(x.flatten(0, 1))
         joints = (joints - joints[..., :1, :]).unflatten(0, (batch_size, people))
         return {
