@@ -41,9 +41,7 @@ def write(result: VideoResult, path: str | Path) -> list[Path]:
     people = motions(result)
     longest = max(map(len, people))
     if longest > _MAX_FRAMES:
-        raise InputError(
-            f"{path}: C3D counts {_MAX_FRAMES} frames, this is {longest}; write trc, or slices of the track"
-        )
+        raise InputError(f"{path}: C3D counts {_MAX_FRAMES} frames, not {longest}; write trc, or slices of the track")
     paths = person_paths(Path(path), people)
     for person, file in zip(people, paths, strict=True):
         content = _content(person)
