@@ -37,11 +37,11 @@ def test_large_models(shared):
 
 
 def test_every_output_is_compared():
-    """But for what is an input to the rest (intrinsics) or says which pairs are meant (match_kpt)."""
+    """But for match_kpt, which says what match_query means."""
     for name in cases.names(HERE):
         case = cases.read(HERE, name)
         if name != cases.COCO and not is_model(case):  # a model must answer whatever there is
-            compared = {part.output for part in check(case)} | {"intrinsic", "match_kpt"}
+            compared = {part.output for part in check(case)} | {"match_kpt"}
             assert case.outputs.keys() <= compared, name
 
 
