@@ -79,13 +79,14 @@ def _flat(table: dict[str, dict[str, float]]) -> list[tuple[str, float]]:
 
 
 def _motion_capture(args: argparse.Namespace, lifter: nn.Module) -> dict[str, Any]:
-    from cascadepose.data.motion import MotionDataset, load_motion, mean_pose
+    from cascadepose.data.motion import MotionDataset, mean_pose
+    from cascadepose.data.motion_files import read_motion
     from cascadepose.evaluation.lifter import evaluate_lifter
 
-    sequences = load_motion(args.motion)
-    baseline = None
+    sequences, baseline = read_motion(args.motion, args.source_rate), None
     if args.train_motion is not None:
-        baseline = mean_pose(MotionDataset(load_motion(args.train_motion), source_rate=args.source_rate), limit=1000)
+        train = read_motion(args.train_motion, args.source_rate)
+        baseline = mean_pose(MotionDataset(train, source_rate=args.source_rate), limit=1000)
     flip_test, rest = not args.no_flip_test, (args.noise, args.seed, args.cameras, args.source_rate)
     return evaluate_lifter(lifter, sequences, *rest, flip_test=flip_test, baseline=baseline)
 
