@@ -11,7 +11,7 @@ from cascadepose.train import fit
 from cascadepose.training.settings import TrainConfig
 
 LIFTERS = ["tcn_27", "tcn_243", "strided_27", "strided_351", "dstformer_scratch", "dstformer_finetune"]
-LIFTERS += ["dstformer_frozen"]
+LIFTERS += ["dstformer_frozen", "tcn_243_cpn", "strided_27_cpn", "strided_351_cpn"]
 PRETRAINING = ["dstformer_pretrain", "dstformer_lite_pretrain"]
 
 
@@ -29,6 +29,7 @@ def test_valid_and_of_the_published_size(name, repository):
 
     config, _ = read(repository, name)
     sizes = {"dstformer_scratch": 42_466_317, "dstformer_pretrain": 42_466_317, "dstformer_lite_pretrain": 16_001_549}
+    sizes |= {"tcn_243_cpn": 16_952_371, "strided_27_cpn": 4_014_438, "strided_351_cpn": 4_346_214}
     with torch.device("meta"):
         kind = getattr(config.task, "kind", "dstformer")
         window = {"maxlen": config.task.num_frames} if kind == "dstformer" else {}
