@@ -8,11 +8,11 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "cascadepose"
 LEVELS = (
     "errors files devices tensors checkpoints official boxes similarity rotations skeletons geometry normalization "
-    "smoothing timing types config",
+    "smoothing timing types angles config",
     "models losses data evaluation tracking hub conversion",
     "predictor",
     "pipeline tasks train training export visualize",
-    "cli commands doctor benchmark parity",
+    "cli __main__ commands doctor benchmark parity",
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 MODELS_MAY_NOT_SEE = {"config", "data", "losses", "evaluation", "tracking", "hub"}
