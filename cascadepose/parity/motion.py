@@ -11,7 +11,7 @@ from cascadepose.data.windows import whole_clips
 from cascadepose.evaluation import lifting as metrics
 from cascadepose.geometry import flip_horizontal
 from cascadepose.losses import bones, lifting
-from cascadepose.normalization import crop_box
+from cascadepose.normalization import crop_tight
 from cascadepose.parity.cases import Case
 from cascadepose.parity.compare import NORMALISED, PIXELS, Comparison, compare
 from cascadepose.skeletons import H36M17, HALPE26, POSETRACK17
@@ -60,8 +60,8 @@ def _conversions(case: Case) -> list[Comparison]:
 
 def _clips(case: Case) -> list[Comparison]:
     joints = case.outputs["halpe2h36m"]
-    center, half = crop_box(joints[..., :2], (joints[..., 2] > 0).astype(np.float64), trim=0)
-    scaled = np.concatenate([(joints[..., :2] - center) / half, joints[..., 2:]], -1).clip(-1, 1)
+    confidence = joints[..., 2:].clip(-1, 1)  # the published code limits all three channels alike
+    scaled = np.concatenate([crop_tight(joints[..., :2], joints[..., 2]), confidence], -1)
     offsets = np.cumsum([0, *LENGTHS])
     starts = [offsets[number] + frames[0] for number, frames in whole_clips(list(LENGTHS), WINDOW, WINDOW)]
     solid = crop_scale_3d(case.inputs["pred"][0])

@@ -14,9 +14,10 @@ from cascadepose.parity.models import is_model
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
-SLOW = ("detr_r50", "prtr_deform", "prtr_two_stage", "prtr_sequential", "motionbert_full")
-LARGE = ("prtr_crop_affine", "strided_351f")
-CASES = [*cases.names(HERE), *LARGE]
+SLOW = ("detr_r50", "prtr_deform", "prtr_two_stage")
+SHARED = ("prtr_crop_affine", "strided_351f")
+ELSEWHERE = ("motionbert_lite_short_81f", "poseformer_81f")  # tests of their own
+CASES = [name for name in cases.names(HERE) if name not in ELSEWHERE] + list(SHARED)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -30,7 +31,7 @@ def test_case(name, oracle_folder):
 @pytest.mark.slow
 def test_large_models(shared):
     """Those that take longer than all others together; the end-to-end form is left to the tool."""
-    names = [name for name in cases.names(shared / "oracles") if name.startswith(SLOW[:3])]
+    names = [name for name in cases.names(shared / "oracles") if name.startswith(SLOW)]
     assert names
     for name in names:
         assert all(part.holds for part in check(cases.read(shared / "oracles", name))), name
