@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cascadepose.checkpoints import read_checkpoint
+from cascadepose.checkpoints import Checkpoint, read_checkpoint
 from cascadepose.devices import pick_device
 from cascadepose.errors import InputError
 from cascadepose.files import atomic_path
@@ -100,8 +100,8 @@ def load_model(
 
     device: see `pick_device`; "auto" takes a GPU where there is one.
     checkpoint: fill the model with the tensors of this file instead (safetensors or PyTorch, see
-        `checkpoints.read_checkpoint`); name_or_path then gives the architecture only. It may be an official file, where
-        name_or_path is a family of official models ("detr") or one of them ("detr-r50"), see docs/checkpoints.md.
+        `checkpoints.read_checkpoint`); name_or_path then gives the architecture only. An official file will do, and
+        name_or_path may then be its family ("detr") or a known name ("detr-r50"), see docs/checkpoints.md.
     kind: refuse a file that holds another kind of model.
     allow_download: let the Hugging Face hub be asked for a file that is not in its local cache.
     hints: for official files, what their tensors' shapes cannot tell.
@@ -114,7 +114,7 @@ def load_model(
     from cascadepose import models
 
     place = pick_device(device)
-    if official := _official(name_or_path, checkpoint, kind, hints):
+    if (official := _official(name_or_path, checkpoint, kind, hints)) is not None:
         return official.to(place)
     found = weights_info(name_or_path, allow_download)
     if kind is not None and found.kind != kind:
@@ -127,10 +127,22 @@ def load_model(
             f"version of cascadepose ({found.info.get('version', 'not named')}): update the package or the file"
         ) from None
     source = found.path if checkpoint is None else Path(checkpoint).expanduser()
-    tensors = read_checkpoint(source).tensors
-    check_fit(source, tensors, model.state_dict())
+    content = read_checkpoint(source)
+    wanted = model.state_dict()
+    tensors = content.tensors if content.tensors.keys() == wanted.keys() else _under_our_names(content, hints)
+    check_fit(source, tensors, wanted)
     model.load_state_dict(tensors, strict=True)
     return model.to(device=place, dtype=torch.float32).eval()
+
+
+def _under_our_names(content: Checkpoint, hints: Mapping[str, Any] | None) -> dict[str, torch.Tensor]:
+    """The tensors of an official file as this package calls them; those of any other file as they are."""
+    from cascadepose.conversion import translate
+
+    try:
+        return translate(content, hints=hints).tensors
+    except InputError:
+        return content.tensors
 
 
 def _official(
@@ -140,7 +152,7 @@ def _official(
     from cascadepose.conversion import is_official, translate
 
     name = os.fspath(name_or_path)
-    if not is_official(name):
+    if not is_official(name) or (checkpoint is None and Path(name).exists()):
         return None
     if checkpoint is None:
         raise InputError(
