@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cascadepose.commands.options import count
+from cascadepose.commands.options import choose_track, count
 from cascadepose.errors import InputError
-
-if TYPE_CHECKING:
-    from cascadepose.types import Track, VideoResult
 
 _ATTENTION = """Draw where the networks look.
 
@@ -103,7 +100,7 @@ def _lifter(args: argparse.Namespace) -> list[Path]:
     from cascadepose.export import load_result
 
     result = load_result(args.input)
-    track = _choose(result, args.track)
+    track = choose_track(result, args.track)
     row = None if args.frame is None else track.row(args.frame)
     if args.frame is not None and row is None:
         first, last = track.frame_index[[0, -1]]
@@ -116,15 +113,3 @@ def _lifter(args: argparse.Namespace) -> list[Path]:
     if not hasattr(lifter, "input_skeleton"):
         raise InputError(f"{args.lifter}: holds no lifter; use dstformer-small, or give an image to look at a 2D stage")
     return write_lifter_pictures(look_inside_lifter(lifter, track, result.frame_size, row), args.out)
-
-
-def _choose(result: VideoResult, number: int | None) -> Track:
-    if not result.tracks:
-        raise InputError(f"{result.source}: nobody was found in it, so there is nothing to lift")
-    if number is None:
-        return max(result.tracks, key=lambda track: int(track.observed.sum()))
-    for track in result.tracks:
-        if track.track_id == number:
-            return track
-    known = ", ".join(str(track.track_id) for track in result.tracks)
-    raise InputError(f"{result.source}: there is no track {number}; there are {known}")

@@ -1,8 +1,14 @@
-"""What the commands share: exit statuses and the values that options take."""
+"""What the commands share: exit statuses, the values that options take, and the person that they name."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+from cascadepose.errors import InputError
+
+if TYPE_CHECKING:
+    from cascadepose.types import Track, VideoResult
 
 BAD_INPUT, STOPPED = 2, 130
 
@@ -29,3 +35,16 @@ def rate(text: str) -> float:
     if not 0 < number < 1e5:
         raise argparse.ArgumentTypeError(f"{text} is no frame rate")
     return number
+
+
+def choose_track(result: VideoResult, number: int | None = None) -> Track:
+    """The track with this id, or the one that is seen longest. Raises InputError where there is none."""
+    if not result.tracks:
+        raise InputError(f"{result.source}: nobody was found in it; a lower --threshold of infer believes more")
+    if number is None:
+        return max(result.tracks, key=lambda track: int(track.observed.sum()))
+    for track in result.tracks:
+        if track.track_id == number:
+            return track
+    known = ", ".join(str(track.track_id) for track in result.tracks)
+    raise InputError(f"{result.source}: there is no track {number}; there are {known}")

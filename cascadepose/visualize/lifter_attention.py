@@ -123,14 +123,15 @@ def maps_figure(layers: list[LayerAttention]) -> Figure:
     figure.suptitle(f"{what}: rows attend to columns", fontsize=9, y=1 - 0.1 / height, va="top")
     margins = {"left": 1.0 / width, "right": 1 - 0.15 / width, "bottom": 0.85 / height, "top": 1 - 0.5 / height}
     axes = figure.subplots(len(layers), heads, squeeze=False, gridspec_kw=margins | {"wspace": 0.08, "hspace": 0.16})
-    for row, layer in zip(axes, layers, strict=True):
-        for head, axis in enumerate(row):
+    for number, layer in enumerate(layers):
+        below = number + 1 == len(layers) or layer.labels != layers[number + 1].labels
+        for head, axis in enumerate(axes[number]):
             axis.set_axis_off()
             if head < len(layer.weights):
                 axis.set_axis_on()
                 axis.imshow(layer.weights[head], cmap="inferno", vmin=0, interpolation="nearest", aspect="auto")
                 axis.set_title(f"{layer.name}, head {head + 1}", fontsize=6, y=1.0, pad=2)
-                _label(axis, layer, left=head == 0, below=row is axes[-1] or layer.labels != layers[-1].labels)
+                _label(axis, layer, left=head == 0, below=below)
     return figure
 
 

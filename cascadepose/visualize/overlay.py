@@ -160,7 +160,7 @@ def write_overlay(
     if not result.num_frames:
         raise InputError(f"{path}: no frame was processed, so there is nothing to draw")
     clock = clock or StageClock()
-    frames = _reopen(result, source)
+    frames = reopen_source(result, source)
     if path.exists() and Path(frames.name).exists() and path.samefile(frames.name):
         raise InputError(f"{path}: the overlay would take the place of its own input; choose another name or folder")
     painter = OverlayPainter(result, **style)
@@ -168,7 +168,7 @@ def write_overlay(
         with clock.stage("draw"):
             picture = painter.paint(0, next(iter(frames)).image)
         with clock.stage("write"):
-            _write_picture(path, picture)
+            write_picture(path, picture)
     else:
         _write_video(result, path, frames, painter, clock, progress or (lambda count: None))
     return path
@@ -195,7 +195,8 @@ def _write_video(
                 break
 
 
-def _write_picture(path: Path, picture: np.ndarray) -> None:
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write uint8 [H,W,3] RGB in the format of the suffix. Raises InputError where it cannot be written."""
     from PIL import Image
 
     with atomic_path(path) as temporary:
@@ -209,7 +210,8 @@ def _check_suffix(path: Path, single: bool) -> None:
         raise InputError(f"{path}: the overlay of {kind} is written as {' or '.join(wanted)}; change the suffix")
 
 
-def _reopen(result: VideoResult, source: Any) -> FrameSource:
+def reopen_source(result: VideoResult, source: Any = None) -> FrameSource:
+    """The frames that a result was made from, or `source`. Raises InputError where they do not fit the result."""
     frames = open_source(result.source if source is None else source, result.fps)
     if frames.live and source is None:
         raise InputError(

@@ -8,36 +8,10 @@ from cascadepose.data.frames import open_source
 from cascadepose.errors import InputError
 from cascadepose.skeletons import COCO17, H36M17
 from cascadepose.timing import StageClock
-from cascadepose.types import Poses3D, Track, VideoResult
 from cascadepose.visualize.overlay import OverlayPainter, draw_pose
 from cascadepose.visualize.style import LEFT, RIGHT, draw_tag, edge_colors, person_color
 
 SIZE = (320, 240)
-
-
-@pytest.fixture
-def make_result(make_people):
-    """make_result([(first, last), ...], frames): people side by side, each in an interval of frames."""
-
-    def make(intervals, frames: int = 10, fps: float | None = 10.0, **more) -> VideoResult:
-        tracks = []
-        for number, (first, last) in enumerate(intervals, 1):
-            index = np.arange(first, last + 1)
-            spots = [(60 * number, 120, 150, t) for t in index]
-            poses = make_people(spots)
-            joints = np.zeros((len(index), 17, 3), np.float32)
-            for j, name in enumerate(H36M17.names):
-                source = COCO17.index(name if name in COCO17.names else "nose")
-                joints[:, j, :2] = (poses.keypoints[:, source] - (60 * number, 120)) / 100
-            arrays = {
-                name: getattr(poses, name) for name in ("boxes_xyxy", "box_scores", "keypoints", "scores", "sigma")
-            }
-            seen = np.ones(len(index), bool)
-            tracks.append(Track(number, index, index / 10, **arrays, observed=seen, poses3d=Poses3D(joints)))
-        values = {"source": "nowhere.mp4"} | more
-        return VideoResult(tracks, SIZE, fps, np.arange(frames) / 10, **values)
-
-    return make
 
 
 def blank() -> np.ndarray:
