@@ -5,6 +5,7 @@ import torch
 
 from cascadepose import models
 from cascadepose.errors import InputError
+from cascadepose.hub import load_model, save_model
 from cascadepose.models.backbone import count_parameters
 from cascadepose.models.detector import PersonDetector
 from cascadepose.models.image_batch import ImageBatch
@@ -71,10 +72,11 @@ def test_person_detector(small):
 
 
 @pytest.mark.parametrize("dilation, stride", [(False, 32), ("true", 16)])
-def test_sizes_are_read_off_the_tensors(small, dilation, stride):
+def test_sizes_are_read_off_the_tensors(small, dilation, stride, tmp_path):
     config, tensors = family("detr").translate(as_official(small), {"dilation": dilation})
     again = models.build("person_detector", **config).eval()
     again.load_state_dict(tensors)
+    again = load_model(save_model(again, tmp_path / "detr.safetensors", "person_detector", dtype=torch.float32))
     assert (config["num_queries"], config["num_logits"], config["num_decoder_layers"]) == (7, 92, 2)
     assert again.backbone.strides == [stride]
     batch = ImageBatch.from_list([torch.rand(3, 64, 96)])
