@@ -1,4 +1,4 @@
-"""Motion of people's own: npz or BVH files, as sequences of Human3.6M joints at one rate."""
+"""Motion of people's own as sequences of Human3.6M joints at one rate: npz, BVH, AMASS as MotionBERT has it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import numpy as np
 
 from cascadepose.data.bvh import h36m_joints, read_bvh
 from cascadepose.data.motion import load_motion
+from cascadepose.data.pickles import read_pickle
 from cascadepose.errors import InputError
 from cascadepose.smoothing import resample
 
-__all__ = ["read_motion"]
+__all__ = ["read_amass_joints", "read_motion"]
+
+AMASS_RATE = 60.0
 
 
 def read_motion(
@@ -19,8 +22,9 @@ def read_motion(
 ) -> dict[str, np.ndarray]:
     """Sequences [T, 17, 3] float32 (H36M17 order, metres, y up) by name.
 
-    path  an npz (see `load_motion`; its arrays are taken to be at `rate` already), a .bvh file or a folder of them
-    rate  Hz that BVH motion is brought to; unit, up: see `h36m_joints`
+    path  an npz (see `load_motion`; its arrays are taken to be at `rate` already), a .bvh file, a folder of them, or
+          MotionBERT's amass_joints_h36m_60.pkl (see `read_amass_joints`)
+    rate  Hz that motion of another rate is brought to; unit, up: of BVH, see `h36m_joints`
     Raises InputError for files that cannot be read and folders without any.
     """
     path = Path(path)
@@ -31,13 +35,38 @@ def read_motion(
         return {file.stem: _bvh(file, rate, unit, up) for file in files}
     if path.suffix.lower() == ".bvh":
         return {path.stem: _bvh(path, rate, unit, up)}
+    if path.suffix.lower() in (".pkl", ".pickle"):
+        return {name: _at_rate(joints, AMASS_RATE, rate) for name, joints in read_amass_joints(path).items()}
     return load_motion(path)
+
+
+def read_amass_joints(path: str | Path) -> dict[str, np.ndarray]:
+    """AMASS after MotionBERT's regression: a pickled list of [17, T, 3] metres, z up, 60 Hz -> [T, 17, 3], y up.
+
+    Read without running anything that the file may carry. Raises InputError for another layout.
+    """
+    content = read_pickle(path)
+    sequences = {}
+    for number, joints in enumerate(content if isinstance(content, list | np.ndarray) else ()):
+        joints = np.asarray(joints, np.float32)
+        if joints.ndim != 3 or joints.shape[::2] != (17, 3) or not np.isfinite(joints).all():
+            raise InputError(f"{path}: sequence {number} has shape {joints.shape} or NaN; expected [17,T,3] metres")
+        if joints.shape[1]:
+            x, y, z = np.moveaxis(joints, -1, 0)
+            sequences[f"{Path(path).stem}_{number:05d}"] = np.stack([x, z, -y], -1).swapaxes(0, 1).copy()
+    if not sequences:
+        raise InputError(f"{path}: is no list of sequences; expected MotionBERT's amass_joints_h36m_60.pkl")
+    return sequences
 
 
 def _bvh(path: Path, rate: float, unit: float | None, up: str) -> np.ndarray:
     bvh = read_bvh(path)
     joints = h36m_joints(bvh, unit, up, str(path))
-    if abs(bvh.rate / rate - 1) < 1e-3 or len(joints) == 1:
+    return _at_rate(joints, bvh.rate, rate)
+
+
+def _at_rate(joints: np.ndarray, old: float, new: float) -> np.ndarray:
+    if abs(old / new - 1) < 1e-3 or len(joints) == 1:
         return joints
-    times = np.arange(len(joints)) / bvh.rate
-    return resample(joints, times, np.arange(int(times[-1] * rate + 1e-2) + 1) / rate)
+    times = np.arange(len(joints)) / old
+    return resample(joints, times, np.arange(int(times[-1] * new + 1e-2) + 1) / new)

@@ -62,7 +62,6 @@ def _grouped(tallies: Sequence[dict], keys: Sequence[str]) -> dict[str, dict[str
 
 
 def _facts(counted: list[Recording], left_out: list[Recording], frames: int) -> dict[str, Any]:
-    damaged = sum(recording.damaged for recording in counted)
     return {
         "dataset": "Human3.6M",
         "subjects": ", ".join(dict.fromkeys(recording.subject for recording in counted)),
@@ -72,7 +71,12 @@ def _facts(counted: list[Recording], left_out: list[Recording], frames: int) -> 
         "frames_evaluated": frames,
         "joints": "17, root-relative (pelvis at the origin), camera axes, millimetres",
         "averaging": AVERAGING,
-        "damaged_videos": f"left out: {', '.join(r.name for r in left_out) or 'none present'}"
-        if left_out or not damaged
-        else f"counted ({damaged})",
+        "damaged_videos": _damaged(counted, left_out),
     }
+
+
+def _damaged(counted: list[Recording], left_out: list[Recording]) -> str:
+    if left_out:
+        return f"left out: {', '.join(recording.name for recording in left_out)}"
+    damaged = sum(recording.damaged for recording in counted)
+    return f"counted ({damaged} videos of S9)" if damaged else "none among these"

@@ -73,7 +73,9 @@ def test_h36m(leave_out, unanswered, h36m_files):
     assert [report["frame_average"][n] for n in names] == pytest.approx(everything, abs=0.006)
     protocol = report["protocol"]
     assert protocol["frames_evaluated"] == sum(map(len, frames.values()))
-    assert protocol["damaged_videos"].startswith("left out: S9 Greeting" if leave_out else "counted (4)")
+    assert protocol["damaged_videos"].startswith("left out: S9 Greeting" if leave_out else "counted (4 videos")
+    walks = [recording for recording in recordings if recording.action.startswith("Walking")]
+    assert score_h36m(walks, guess, leave_out)["protocol"]["damaged_videos"] == "none among these"
     assert (protocol["subjects"], protocol["cameras"], protocol["actions"]) == ("S9, S11", 4, 3)
 
 

@@ -147,6 +147,25 @@ def test_refinement_reads_the_true_root(h36m_files):
         lift_recording(lifter, blind, PLAIN, refine)
 
 
+def test_as_videopose3d_runs_it(h36m_files):
+    """Whole videos through the dilated network, ends repeated, mirrored copy averaged in: the same answers."""
+    torch.manual_seed(0)
+    lifter = models.build("tcn", widths=[3, 3], dim=8, dropout=0.0).eval()
+    left, right = [4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]
+    for recording in read_h36m(*h36m_files, actions=("Walking",)):
+        width, height = recording.image_size
+        x = recording.keypoints / width * 2 - np.array([1, height / width], np.float32)
+        x = np.pad(x, ((4, 4), (0, 0), (0, 0)), "edge")
+        mirrored = x * np.float32([-1, 1])
+        mirrored[:, left + right] = mirrored[:, right + left]
+        with torch.no_grad():
+            answer, other = lifter(torch.from_numpy(np.stack([x, mirrored]))).numpy()
+        other[..., 0] *= -1
+        other[:, left + right] = other[:, right + left]
+        ours = lift_recording(lifter, recording, Running(root="kept"))
+        np.testing.assert_allclose(ours, (answer + other) / 2, atol=1e-5)
+
+
 def test_unknown_choices_are_refused():
     for choice in ({"root": "moved"}, {"answers": "feet"}, {"joints": "smpl"}):
         with pytest.raises(InputError, match=next(iter(choice))):
@@ -183,6 +202,17 @@ def test_tool_on_every_data_set(tool, weights, h36m_files, h36m_image_file, mpi_
         needed = {"2d_source", "frames", "flip_test", "averaging", "subjects", "refine", "root", "weights", "motion"}
         assert needed <= report["protocol"].keys()
         assert all(f"{key}: " in printed for key in needed)
+
+
+def test_tool_on_joints_of_another_number(tool, humaneva_files, tmp_path, capsys):
+    model = models.build("tcn", widths=[3, 3], dim=8, num_joints=15, out_joints=15)
+    weights = hub.save_model(model, tmp_path / "tcn15.safetensors", "tcn")
+    arguments = ["--dataset", "humaneva", "--motion", humaneva_files[0], "--keypoints", humaneva_files[1]]
+    arguments += ["--subjects", "Validate/S1", "--joints", "humaneva15", "--weights", weights]
+    assert tool.main([str(argument) for argument in arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "Walking        S1 MPJPE" in printed
+    assert "2d_source: gt" in printed
 
 
 @pytest.mark.parametrize(

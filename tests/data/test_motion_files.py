@@ -1,5 +1,7 @@
 """BVH motion: forward kinematics against a plain loop, joints by name in several dialects, units, axes, rates."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -176,3 +178,18 @@ def test_our_own_files_come_back(tmp_path, rng):
     for start, end in ((1, 2), (2, 3), (11, 12), (14, 15), (15, 16), (0, 8)):
         before, after = (np.linalg.norm(x[:, end] - x[:, start], axis=-1).mean() for x in (joints, again))
         assert before == pytest.approx(after, rel=0.05)
+
+
+def test_amass_of_motionbert(tmp_path, rng):
+    """A list of joints first, frames second, z up: heights and frames come out in their places."""
+    sequences = [rng.normal(size=(17, frames, 3)) for frames in (7, 4)]
+    (tmp_path / "amass_joints_h36m_60.pkl").write_bytes(pickle.dumps(sequences))
+    motion = read_motion(tmp_path / "amass_joints_h36m_60.pkl")
+    assert [joints.shape for joints in motion.values()] == [(7, 17, 3), (4, 17, 3)]
+    first = motion["amass_joints_h36m_60_00000"]
+    np.testing.assert_allclose(first[3, 10], sequences[0][10, 3] @ [[1, 0, 0], [0, 0, -1], [0, 1, 0]], rtol=1e-6)
+    assert len(read_motion(tmp_path / "amass_joints_h36m_60.pkl", rate=30)["amass_joints_h36m_60_00000"]) == 4
+    for content in ({}, [], [np.zeros((7, 17, 3))], [np.full((17, 2, 3), np.nan)]):
+        (tmp_path / "x.pkl").write_bytes(pickle.dumps(content))
+        with pytest.raises(InputError, match=r"x.pkl.*expected"):
+            read_motion(tmp_path / "x.pkl")
