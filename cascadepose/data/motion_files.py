@@ -1,4 +1,4 @@
-"""Motion of people's own as sequences of Human3.6M joints at one rate: npz, BVH, AMASS as MotionBERT has it."""
+"""Motion of people's own as sequences of Human3.6M joints at one rate: npz, BVH, C3D, MotionBERT's AMASS."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cascadepose.data.bvh import h36m_joints, read_bvh
+from cascadepose.data.bvh import read_bvh
+from cascadepose.data.c3d import read_c3d
+from cascadepose.data.joint_names import h36m_joints
 from cascadepose.data.motion import load_motion
 from cascadepose.data.pickles import read_pickle
 from cascadepose.errors import InputError
-from cascadepose.smoothing import resample
+from cascadepose.smoothing import fill_gaps, resample
 
 __all__ = ["read_amass_joints", "read_motion"]
 
@@ -18,23 +20,24 @@ AMASS_RATE = 60.0
 
 
 def read_motion(
-    path: str | Path, rate: float = 60.0, unit: float | None = None, up: str = "y"
+    path: str | Path, rate: float = 60.0, unit: float | None = None, up: str | None = None
 ) -> dict[str, np.ndarray]:
     """Sequences [T, 17, 3] float32 (H36M17 order, metres, y up) by name.
 
-    path  an npz (see `load_motion`; its arrays are taken to be at `rate` already), a .bvh file, a folder of them, or
-          MotionBERT's amass_joints_h36m_60.pkl (see `read_amass_joints`)
-    rate  Hz that motion of another rate is brought to; unit, up: of BVH, see `h36m_joints`
-    Raises InputError for files that cannot be read and folders without any.
+    path  an npz (see `load_motion`; its arrays are taken to be at `rate` already), a .bvh or .c3d file, a folder of
+          them, or MotionBERT's amass_joints_h36m_60.pkl (see `read_amass_joints`)
+    rate  Hz that motion of another rate is brought to
+    unit  metres of a BVH file's unit (default: by the size of the legs); up: "y" or "z" (default: y in BVH, z in C3D)
+    Raises InputError for files that cannot be read, folders without any, and files without the joints.
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".bvh")
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in (".bvh", ".c3d"))
         if not files:
-            raise InputError(f"{path}: holds no .bvh files; give a folder of them, a .bvh or an npz")
-        return {file.stem: _bvh(file, rate, unit, up) for file in files}
-    if path.suffix.lower() == ".bvh":
-        return {path.stem: _bvh(path, rate, unit, up)}
+            raise InputError(f"{path}: holds no .bvh or .c3d files; give a folder of them, one of them or an npz")
+        return {file.stem: _named(file, rate, unit, up) for file in files}
+    if path.suffix.lower() in (".bvh", ".c3d"):
+        return {path.stem: _named(path, rate, unit, up)}
     if path.suffix.lower() in (".pkl", ".pickle"):
         return {name: _at_rate(joints, AMASS_RATE, rate) for name, joints in read_amass_joints(path).items()}
     return load_motion(path)
@@ -59,10 +62,16 @@ def read_amass_joints(path: str | Path) -> dict[str, np.ndarray]:
     return sequences
 
 
-def _bvh(path: Path, rate: float, unit: float | None, up: str) -> np.ndarray:
-    bvh = read_bvh(path)
-    joints = h36m_joints(bvh, unit, up, str(path))
-    return _at_rate(joints, bvh.rate, rate)
+def _named(path: Path, rate: float, unit: float | None, up: str | None) -> np.ndarray:
+    if path.suffix.lower() == ".bvh":
+        bvh = read_bvh(path)
+        return _at_rate(h36m_joints(bvh.names, bvh.positions, unit, up or "y", str(path)), bvh.rate, rate)
+    c3d = read_c3d(path)
+    joints = h36m_joints(c3d.labels, c3d.points, c3d.unit, up or "z", str(path))
+    seen = np.isfinite(joints).all(2)
+    if not seen.any(0).all():
+        raise InputError(f"{path}: a joint is seen in no frame; fill it in where the file was made")
+    return _at_rate(fill_gaps(joints, seen), c3d.rate, rate)
 
 
 def _at_rate(joints: np.ndarray, old: float, new: float) -> np.ndarray:

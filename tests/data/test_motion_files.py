@@ -1,11 +1,12 @@
-"""BVH motion: forward kinematics against a plain loop, joints by name in several dialects, units, axes, rates."""
+"""Motion files: BVH against a plain loop, joints by name in several dialects, units, axes, rates; C3D; AMASS."""
 
 import pickle
 
 import numpy as np
 import pytest
 
-from cascadepose.data.bvh import h36m_joints, read_bvh
+from cascadepose.data.bvh import Bvh, read_bvh
+from cascadepose.data.joint_names import h36m_joints
 from cascadepose.data.motion_files import read_motion
 from cascadepose.errors import InputError
 from cascadepose.skeletons import H36M17
@@ -50,6 +51,10 @@ def write(path, rng, frames=5, scale=1.0, rename=str, rate=120.0):
     lines += ["MOTION", f"Frames: {frames}", f"Frame Time: {1 / rate:.8f}"]
     path.write_text("\n".join([*lines, *(" ".join(f"{value:.8f}" for value in row) for row in rows)]))
     return rows
+
+
+def joints_of(bvh: Bvh, *more) -> np.ndarray:
+    return h36m_joints(bvh.names, bvh.positions, *more)
 
 
 def turned(angles):
@@ -98,7 +103,7 @@ DIALECTS = {
 def test_joints_by_name(dialect, scale, unit, tmp_path, rng):
     write(tmp_path / "x.bvh", rng, scale=scale, rename=DIALECTS[dialect])
     bvh = read_bvh(tmp_path / "x.bvh")
-    joints = h36m_joints(bvh)
+    joints = joints_of(bvh)
     plain = [name for name in bvh.names if not name.endswith("_end")]
     order = {original: index for index, original in enumerate(_visited())}
     assert len(plain) == len(order)
@@ -122,7 +127,7 @@ def _visited(name="Hips"):
 def test_z_may_point_up(tmp_path, rng):
     write(tmp_path / "x.bvh", rng)
     bvh = read_bvh(tmp_path / "x.bvh")
-    y, z = h36m_joints(bvh, 0.01), h36m_joints(bvh, 0.01, "z")
+    y, z = joints_of(bvh, 0.01), joints_of(bvh, 0.01, "z")
     np.testing.assert_allclose(z, np.stack([y[..., 0], y[..., 2], -y[..., 1]], -1))
 
 
@@ -165,7 +170,7 @@ def test_our_own_files_come_back(tmp_path, rng):
     from cascadepose.types import Poses3D, Track, VideoResult
 
     write(tmp_path / "x.bvh", rng, frames=30, rate=30)
-    joints = h36m_joints(read_bvh(tmp_path / "x.bvh"))
+    joints = joints_of(read_bvh(tmp_path / "x.bvh"))
     joints = joints[:1] + 0.02 * np.sin(np.arange(30) / 5)[:, None, None] * rng.normal(size=(1, 17, 3))
     camera = joints * np.array([1, -1, -1])
     n, k = 30, COCO17.num_joints
@@ -193,3 +198,62 @@ def test_amass_of_motionbert(tmp_path, rng):
         (tmp_path / "x.pkl").write_bytes(pickle.dumps(content))
         with pytest.raises(InputError, match=r"x.pkl.*expected"):
             read_motion(tmp_path / "x.pkl")
+
+
+def write_c3d(path, joints, labels=H36M17.names, unit="mm", rate=100.0):
+    """Joints [T, N, 3] metres, z up, as another program writes them."""
+    ezc3d = pytest.importorskip("ezc3d")
+    content = ezc3d.c3d()
+    content["parameters"]["POINT"]["RATE"]["value"] = np.array([rate])
+    content["parameters"]["POINT"]["LABELS"]["value"] = list(labels)
+    content["parameters"]["POINT"]["UNITS"]["value"] = [unit]
+    content["data"]["points"] = joints.transpose(2, 1, 0) * {"mm": 1000, "cm": 100, "m": 1}[unit]
+    content.write(str(path))
+
+
+@pytest.mark.parametrize("unit", ["mm", "cm", "m"])
+def test_c3d(unit, tmp_path, rng):
+    joints = rng.normal(size=(9, 17, 3))
+    write_c3d(tmp_path / "x.c3d", joints, unit=unit)
+    motion = read_motion(tmp_path / "x.c3d", rate=100)["x"]
+    np.testing.assert_allclose(motion, np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], -1), atol=1e-5)
+    assert len(read_motion(tmp_path, rate=50)["x"]) == 5
+
+
+def test_c3d_markers_that_were_lost(tmp_path, rng):
+    joints = np.arange(6.0)[:, None, None] + rng.normal(size=(1, 17, 3))
+    lost = joints.copy()
+    lost[3, 5] = np.nan
+    write_c3d(tmp_path / "x.c3d", lost)
+    motion = read_motion(tmp_path / "x.c3d", rate=100)["x"]
+    np.testing.assert_allclose(motion, np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], -1), atol=1e-5)
+    lost[:, 5] = np.nan
+    write_c3d(tmp_path / "x.c3d", lost)
+    with pytest.raises(InputError, match="seen in no frame"):
+        read_motion(tmp_path / "x.c3d")
+
+
+def test_c3d_at_fault(tmp_path, rng):
+    write_c3d(tmp_path / "x.c3d", rng.normal(size=(9, 17, 3)))
+    whole = (tmp_path / "x.c3d").read_bytes()
+    for size in (0, 100, 600, len(whole) - 1000):
+        (tmp_path / "cut.c3d").write_bytes(whole[:size])
+        with pytest.raises(InputError, match=r"cut.c3d: is no whole C3D file"):
+            read_motion(tmp_path / "cut.c3d")
+    write_c3d(tmp_path / "markers.c3d", rng.normal(size=(9, 3, 3)), labels=("LASI", "RASI", "C7"))
+    with pytest.raises(InputError, match=r"no joints for pelvis, .*it names LASI, RASI, C7"):
+        read_motion(tmp_path / "markers.c3d")
+
+
+def test_c3d_never_breaks_on_damage(tmp_path, rng):
+    """Any byte may be wrong: the answer is joints or one line."""
+    write_c3d(tmp_path / "x.c3d", rng.normal(size=(3, 17, 3)))
+    whole = np.frombuffer((tmp_path / "x.c3d").read_bytes(), np.uint8)
+    for _ in range(150):
+        broken = whole.copy()
+        broken[rng.integers(0, 1500, 4)] = rng.integers(0, 256, 4)
+        (tmp_path / "y.c3d").write_bytes(broken.tobytes())
+        try:
+            assert read_motion(tmp_path / "y.c3d")["y"].shape[1:] == (17, 3)
+        except InputError as error:
+            assert "y.c3d" in str(error)  # noqa: PT017
