@@ -19,17 +19,11 @@ WRAPPERS = {  # as each official code saves
     "poseformer": lambda t: {"model_pos": in_module(t), "random_state": np.random.RandomState(1), "lr": np.float64(1)},
     "strided": dict,
     "strided-refine": dict,
-    "motionbert": lambda t: {"model_pos": in_module(t), "min_loss": np.float64(37.2)},
     "detr": lambda t: {"model": t, "args": argparse.Namespace(lr=1e-4)},
     "prtr": lambda t: {"best_state_dict": t, "state_dict": in_module(t), "perf": np.float64(0.7)},
 }
 CASES = {"poseformer_27f": "poseformer", "strided_27f": "strided", "strided_refine": "strided-refine"}
-LARGE = {
-    "motionbert_lite_short_81f": "motionbert",
-    "detr_r50": "detr",
-    "prtr_two_stage_r50_384x288": "prtr",
-    "prtr_deform_r50_384x288": "prtr-deformable",
-}
+LARGE = {"detr_r50": "detr", "prtr_two_stage_r50_384x288": "prtr"}
 
 
 def in_module(tensors):
@@ -44,7 +38,7 @@ def official(parity, oracle_folder, name):
 
 
 def save(family, tensors, path):
-    torch.save(WRAPPERS[family.removesuffix("-deformable")](tensors), path)
+    torch.save(WRAPPERS[family](tensors), path)
     return path
 
 
