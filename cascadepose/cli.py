@@ -10,13 +10,8 @@ from cascadepose import __version__
 from cascadepose.commands.options import BAD_INPUT, STOPPED
 from cascadepose.errors import InputError
 
-COMMANDS = (
-    "infer",
-    "sheet",
-    "angles",
-    "attention",
-    "convert",
-)  # in the order of help; each is a module of cascadepose.commands
+# in the order of help; each is a module of cascadepose.commands
+COMMANDS = ("infer", "sheet", "angles", "attention", "convert", "doctor")
 
 
 def main(argv: list[str] | None = None) -> int:

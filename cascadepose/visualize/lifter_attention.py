@@ -19,7 +19,7 @@ from torch import nn
 from cascadepose.errors import InputError
 from cascadepose.models.lifters.window import output_frame
 from cascadepose.models.recording import record_attention
-from cascadepose.normalization import lifter_input
+from cascadepose.normalization import declared_input, lifter_input
 from cascadepose.skeletons import SKELETONS
 from cascadepose.smoothing import resample
 from cascadepose.types import Track
@@ -76,8 +76,7 @@ def _window(lifter: nn.Module, track: Track, frame_size: tuple[int, int], row: i
     times = track.timestamp[row] + (np.arange(lifter.num_frames) - output_frame(lifter)) / rate
     times = np.clip(times, track.timestamp[0], track.timestamp[-1])
     keypoints, scores = (resample(x, track.timestamp, times) for x in (track.keypoints, track.scores))
-    skeletons = (lifter.input_skeleton, lifter.skeleton)
-    x = lifter_input(keypoints, scores, frame_size, lifter.normalization, lifter.in_channels, *skeletons)
+    x = lifter_input(keypoints, scores, frame_size, **declared_input(lifter))
     return torch.from_numpy(x.astype(np.float32))[None].to(next(lifter.parameters()).device)
 
 
@@ -85,7 +84,8 @@ def _layer(lifter: nn.Module, name: str, weights: np.ndarray) -> LayerAttention:
     """weights [n, heads, N, N]: n are frames where tokens are joints, and joints, or one, where they are frames."""
     if any(part in name for part in _WITHIN_FRAMES):
         answered = len(weights) - 1 if lifter.causal else len(weights) // 2
-        return LayerAttention(name, "joints", weights[answered], SKELETONS[lifter.skeleton].names)
+        seen = SKELETONS[declared_input(lifter)["skeleton"]]
+        return LayerAttention(name, "joints", weights[answered], seen.names)
     return LayerAttention(name, "frames", weights.mean(0), _frame_labels(lifter, weights.shape[-1]))
 
 
