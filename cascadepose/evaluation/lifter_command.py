@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascadepose.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import nn
 
@@ -45,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--answers", choices=("metres", "image"), help="unit of the lifter, if not the one it declares")
     add("--joints", metavar="SKELETON", help="joints that the lifter was trained with, if not those it declares")
     add("--refine", metavar="FILE", help="refine module of the Strided Transformer; reads the TRUE root depth")
+    add("--batch-size", type=int, default=64, help="windows at a time")
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
@@ -92,13 +94,16 @@ def _motion_capture(args: argparse.Namespace, lifter: nn.Module) -> dict[str, An
 
 
 def _benchmark(args: argparse.Namespace, lifter: nn.Module) -> dict[str, Any]:
+    from tqdm import tqdm
+
     from cascadepose import hub
     from cascadepose.evaluation.recordings import Running, describe_running, lift_recording
 
-    running = Running(not args.no_flip_test, args.root, args.answers, args.joints)
+    running = Running(not args.no_flip_test, args.root, args.answers, args.joints, args.batch_size)
     refine = None if args.refine is None else hub.load_model(args.refine, args.device, kind="strided_refine")
     recordings, source = _recordings(args)
-    result = _score(args, recordings, lambda recording: lift_recording(lifter, recording, running, refine))
+    shown = tqdm(recordings, unit="video", disable=not sys.stderr.isatty())
+    result = _score(args, shown, lambda recording: lift_recording(lifter, recording, running, refine))
     result["protocol"] |= {"2d_source": source} | describe_running(lifter, recordings, running, refine is not None)
     return result
 
@@ -128,7 +133,7 @@ def _recordings(args: argparse.Namespace) -> tuple[list[Recording], str]:
     return read_h36m(args.motion, args.keypoints, actions=args.actions, **chosen), source_2d(args.keypoints)
 
 
-def _score(args: argparse.Namespace, recordings: list[Recording], predict: Callable) -> dict[str, Any]:
+def _score(args: argparse.Namespace, recordings: Iterable[Recording], predict: Callable) -> dict[str, Any]:
     if args.dataset == "3dhp":
         from cascadepose.evaluation.mpi_inf_3dhp import score_3dhp
 

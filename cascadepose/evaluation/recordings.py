@@ -196,6 +196,8 @@ def _refined(refine: nn.Module, joints: np.ndarray, recording: Recording, skelet
         )
     keypoints = recording.keypoint_skeleton.convert(recording.keypoints, to=skeleton)[0]
     truth = recording.skeleton.convert(recording.joints, to=skeleton)[0]
-    pred, keypoints, root = (torch.from_numpy(np.float32(a))[:, None] for a in (joints, keypoints, truth[:, :1]))
-    intrinsics = torch.from_numpy(np.float32(recording.intrinsics)).expand(len(pred), -1)
-    return refine(pred, on_rays(keypoints, pred, root, intrinsics))[:, 0].numpy()
+    device = next(refine.parameters()).device
+    arrays = (joints[:, None], keypoints[:, None], truth[:, None, :1], recording.intrinsics[None])
+    pred, keypoints, root, intrinsics = (torch.from_numpy(np.float32(array)).to(device) for array in arrays)
+    rays = on_rays(keypoints, pred, root, intrinsics.expand(len(pred), -1))
+    return refine(pred, rays)[:, 0].cpu().numpy()
