@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cascadepose.errors import InputError
 from cascadepose.parity import cases
 from cascadepose.parity.checks import check, run_folder
 from cascadepose.parity.compare import Comparison, compare
-from cascadepose.parity.models import is_model
+from cascadepose.parity.models import _allow_for_rounding, is_model
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -61,6 +62,19 @@ def test_a_wrong_answer_is_seen(tmp_path):
     assert compare("x", [1, 2, 3], np.array([1, 0, 4])) == Comparison("x", 2.0, 0.0)
     with pytest.raises(InputError, match=r"shape \[2\], the official one \[3\]"):
         compare("x", [1.0, 2], np.ones(3))
+
+
+def test_rounding_widens_only_what_does_not_hold():
+    """By this package's own rounding error, relative to the spread of the output; never for integers."""
+    double = {
+        "a": torch.tensor([0.0, 2.0]).double(),
+        "b": torch.tensor([0.0, 20.0]).double(),
+        "c": torch.tensor([1, 2]),
+    }
+    single = {"a": torch.tensor([0.0, 2.0]), "b": torch.tensor([0.0, 20.02]), "c": torch.tensor([1, 2])}
+    found = [Comparison("a", 1e-3, 1e-4), Comparison("b", 1e-5, 1e-4), Comparison("c", 1.0, 0.0)]
+    a, b, c = _allow_for_rounding(found, single, double)
+    assert a.tolerance == pytest.approx(10 * 0.02 * 2 / 20, rel=1e-3) and (b, c) == (found[1], found[2])
 
 
 def test_a_missing_input_does_not_stop_the_rest(tmp_path):
