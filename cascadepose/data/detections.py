@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cascadepose.data.layouts import expects
 from cascadepose.errors import InputError
 from cascadepose.files import read_json
 from cascadepose.types import Detections
@@ -14,6 +15,7 @@ from cascadepose.types import Detections
 __all__ = ["read_detections"]
 
 
+@expects("COCO box results")
 def read_detections(path: str | Path, threshold: float = 0.0, category_id: int = 1) -> dict[int, Detections]:
     """Boxes by image id, from a list of {"image_id", "category_id", "bbox" [x, y, w, h] px, "score"}.
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from cascadepose.data.h36m_cameras import CAMERAS, EXTRINSICS, H36MCamera, h36m_cameras
+from cascadepose.data.layouts import expects
 from cascadepose.data.pickles import read_npz
 from cascadepose.data.recordings import Recording
 from cascadepose.errors import InputError
@@ -38,6 +39,7 @@ LAYOUTS = {"h36m": H36M17, "coco": COCO17}  # `layout_name` of 2D files
 LAYOUT = "expected data_{} of VideoPose3D's layout"
 
 
+@expects("data_3d_h36m.npz and data_2d_h36m_*.npz of VideoPose3D's layout")
 def read_h36m(
     data_3d: str | Path,
     data_2d: str | Path | None = None,

@@ -13,6 +13,7 @@ import numpy as np
 
 from cascadepose.data.h36m import FRAME_RATE
 from cascadepose.data.h36m_cameras import INTRINSICS
+from cascadepose.data.layouts import expects
 from cascadepose.data.pickles import read_pickle
 from cascadepose.data.recordings import Recording
 from cascadepose.errors import InputError
@@ -34,6 +35,7 @@ NEEDED = ("joint_2d", "joint3d_image", "camera_name", "source")
 LAYOUT = "expected MotionBERT's h36m pickle, {'train': {...}, 'test': {...}}"
 
 
+@expects("MotionBERT's h36m pickle")
 def read_h36m_image(path: str | Path, split: str = "test") -> list[Recording]:
     """The videos of a split that has metric truth (`joints_2.5d_image`, mm), here in metres with any origin.
 
@@ -49,6 +51,7 @@ def read_h36m_image(path: str | Path, split: str = "test") -> list[Recording]:
     return [_record(arrays, slice(int(start), int(end))) for start, end in bounds]
 
 
+@expects("MotionBERT's h36m pickle")
 def read_h36m_image_arrays(path: str | Path, split: str) -> dict[str, np.ndarray]:
     """The arrays of a split by the names of the file (see SHAPES), [N, ...] float32 or text; `confidence` is 1 where it
     is not given. `joint_2d` and `joint3d_image` are pixels of images of 1000 x 1000 or 1002.

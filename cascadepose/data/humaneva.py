@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cascadepose.data.layouts import expects
 from cascadepose.data.pickles import read_npz
 from cascadepose.data.recordings import Recording
 from cascadepose.errors import InputError
@@ -36,6 +37,7 @@ _SECOND = (
 EXTRINSICS = {"S1": _FIRST, "S2": _SECOND, "S3": _FIRST}  # quaternion (camera to world), centre in millimetres
 
 
+@expects("data_3d_ and data_2d_humaneva15*.npz of VideoPose3D's layout")
 def read_humaneva(
     data_3d: str | Path,
     data_2d: str | Path,

@@ -9,6 +9,7 @@ import numpy as np
 from cascadepose.data.bvh import read_bvh
 from cascadepose.data.c3d import read_c3d
 from cascadepose.data.joint_names import h36m_joints
+from cascadepose.data.layouts import expects
 from cascadepose.data.motion import load_motion
 from cascadepose.data.pickles import read_pickle
 from cascadepose.errors import InputError
@@ -43,6 +44,7 @@ def read_motion(
     return load_motion(path)
 
 
+@expects("MotionBERT's amass_joints_h36m_60.pkl")
 def read_amass_joints(path: str | Path) -> dict[str, np.ndarray]:
     """AMASS after MotionBERT's regression: a pickled list of [17, T, 3] metres, z up, 60 Hz -> [T, 17, 3], y up.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cascadepose.data.layouts import expects
 from cascadepose.data.pickles import read_npz
 from cascadepose.data.recordings import Recording
 from cascadepose.errors import InputError
@@ -24,6 +25,7 @@ IMAGE_SIZE, OUTDOOR_SIZE = (2048, 2048), (1920, 1080)  # TS5 and TS6 are outdoor
 LAYOUT = "expected the layout of P-STMO's data_{}_3dhp.npz"
 
 
+@expects("P-STMO's data_test_3dhp.npz")
 def read_3dhp_test(path: str | Path, sequences: Sequence[str] | None = None) -> list[Recording]:
     """The test sequences TS1..TS6 (or those named) in metres, camera frame; frames that are not valid do not count.
 
@@ -44,6 +46,7 @@ def read_3dhp_test(path: str | Path, sequences: Sequence[str] | None = None) -> 
     return recordings
 
 
+@expects("P-STMO's data_train_3dhp.npz")
 def read_3dhp_train(
     path: str | Path, subjects: Sequence[str] | None = None, cameras: Sequence[str] | None = None
 ) -> list[Recording]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cascadepose.data.layouts import expects
 from cascadepose.errors import InputError
 from cascadepose.files import read_json
 from cascadepose.skeletons import MPII16
@@ -53,6 +54,7 @@ class MpiiTruth:
     head_boxes_xyxy: np.ndarray
 
 
+@expects("MPII's annot/train.json, valid.json or test.json")
 def read_mpii(path: str | Path) -> MpiiPeople:
     """People of a json list of {"image", "center" [2], "scale", "joints" [16][2], "joints_vis" [16]}.
 

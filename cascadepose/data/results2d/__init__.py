@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
+from cascadepose.data.layouts import expects
 from cascadepose.data.results2d.people import People2D, Sighting, convert_tracks
 from cascadepose.errors import InputError
 from cascadepose.files import read_json
@@ -26,6 +27,7 @@ FORMATS = {
     "npz": "arrays:read",
     "csv": "table:read",
 }
+MOST_FRAMES = 10_000_000  # some days of video
 _GUESSES = {
     "alphapose": "alphapose",
     "rtmlib": "arrays",
@@ -35,6 +37,7 @@ _GUESSES = {
 }
 
 
+@expects("2D results of a known program; see docs/protocols.md")
 def read_people(path: str | Path, format: str | None = None, skeleton: str | None = None) -> People2D:
     """The people that another program found in a video.
 
@@ -51,7 +54,10 @@ def read_people(path: str | Path, format: str | None = None, skeleton: str | Non
     format = format or _guess(path)
     if format not in FORMATS:
         raise InputError(f"unknown format {format!r}; use one of: {', '.join(FORMATS)}")
-    return _reader(format)(path, None if skeleton is None else SKELETONS[skeleton])
+    people = _reader(format)(path, None if skeleton is None else SKELETONS[skeleton])
+    if any(not 0 <= entry.frame < MOST_FRAMES for entry in people.sightings):
+        raise InputError(f"{path}: has frame numbers below 0 or beyond {MOST_FRAMES}; number the frames from 0 on")
+    return people
 
 
 def _reader(format: str) -> Callable[[Path, Skeleton | None], People2D]:

@@ -118,12 +118,21 @@ def joints_of(values: Any, skeleton: Skeleton | None, where: str) -> tuple[np.nd
     return rows[:, :2], rows[:, 2].clip(0, 1), skeleton
 
 
-def sighting(frame: int, keypoints: np.ndarray, scores: np.ndarray, box_xyxy: Any = None, **facts: Any) -> Sighting:
-    """A sighting with a checked box: None, or one that is not finite or empty, is replaced when poses are made."""
+def sighting(
+    frame: int,
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    box_xyxy: Any = None,
+    box_score: Any = None,
+    track_id: Any = None,
+) -> Sighting:
+    """A sighting with a checked box and score: what is missing, not finite or empty is replaced when poses are made."""
     box = None if box_xyxy is None else np.asarray(box_xyxy, np.float32).reshape(-1)[:4]
     if box is not None and not (len(box) == 4 and np.isfinite(box).all() and (box[2:] > box[:2]).all()):
         box = None
-    return Sighting(int(frame), keypoints, scores, box, **facts)
+    certain = None if box_score is None else float(box_score)
+    certain = certain if certain is not None and np.isfinite(certain) else None
+    return Sighting(int(frame), keypoints, scores, box, certain, None if track_id is None else int(track_id))
 
 
 def frame_number(name: str) -> int | None:
