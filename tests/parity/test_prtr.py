@@ -30,7 +30,7 @@ def load(case: dict, official: dict) -> tuple:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if "two_stage_r50" in name else ()) for name in CASES]
+    "name", [pytest.param(name, marks=pytest.mark.slow if "two_stage" in name else ()) for name in CASES]
 )
 def test_official_file_gives_the_official_answer(name, oracle, parity):
     """Name, size, trainable size, then every output; the tolerance is that of the oracles."""
@@ -47,6 +47,7 @@ def test_official_file_gives_the_official_answer(name, oracle, parity):
         torch.testing.assert_close(answers[output], value, atol=1e-4, rtol=0, msg=output)
 
 
+@pytest.mark.slow
 def test_end_to_end_form(oracle, parity):
     """Detections, then the joints of some people in the boxes that the official detector found.
 

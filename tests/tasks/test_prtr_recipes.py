@@ -73,7 +73,9 @@ def train_two_steps(task, train: TrainConfig, folder) -> None:
     assert fit(task, train).exists()
 
 
-@pytest.mark.parametrize("name", ["prtr_two_stage_r50_384", "prtr_deformable_r50_384"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("prtr_two_stage_r50_384", marks=pytest.mark.slow), "prtr_deformable_r50_384"]
+)
 def test_two_steps_of_two_stage(name, read, coco_people, tmp_path):
     config = read(name, keypoints.KeypointTaskConfig)
     task = config.task
