@@ -3,7 +3,7 @@
     for layer in look_inside_lifter(lifter, result.tracks[0], result.frame_size):
         layer.name, layer.axis, layer.weights        # "Spatial_blocks.0.attn", "joints", [heads, 17, 17]
 
-Any lifter with attention will do; PoseFormer's paper shows these maps in figures 4 and 5.
+Any lifter with attention will do; PoseFormer's paper shows such maps of its own.
 """
 
 from __future__ import annotations
@@ -95,8 +95,12 @@ def _frame_labels(lifter: nn.Module, count: int) -> tuple[str, ...]:
     kept = getattr(lifter, "kept", None)
     if kept is not None:
         coefficients = [f"c{i}" for i in range(lifter.kept_coefficients)]
-        return (*coefficients, *(f"{i - answered:+d}" for i in range(kept.start, kept.stop)))
-    return tuple(f"{i * lifter.num_frames // count - answered:+d}" for i in range(count))
+        return (*coefficients, *(_signed(i - answered) for i in range(kept.start, kept.stop)))
+    return tuple(_signed(i * lifter.num_frames // count - answered) for i in range(count))
+
+
+def _signed(offset: int) -> str:
+    return f"{offset:+d}" if offset else "0"
 
 
 def write_lifter_pictures(layers: list[LayerAttention], folder: str | Path) -> list[Path]:
@@ -138,7 +142,9 @@ def maps_figure(layers: list[LayerAttention]) -> Figure:
 def _label(axis, layer: LayerAttention, left: bool, below: bool) -> None:
     """Names of the tokens at the outer maps; of many frames only some."""
     count = len(layer.labels)
-    ticks = range(count) if layer.axis == "joints" else range(0, count, max(count // 9, 1))
+    step = 1 if layer.axis == "joints" else max(count // 9, 1)
+    first = layer.labels.index("0") % step if "0" in layer.labels else 0  # the answered frame is among them
+    ticks = range(first, count, step)
     names = [layer.labels[i].replace("_", " ") for i in ticks]
     axis.set_xticks(ticks, names if below else [], rotation=90, fontsize=5)
     axis.set_yticks(ticks, names if left else [], fontsize=5)
