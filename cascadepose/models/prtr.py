@@ -103,7 +103,8 @@ class PRTR(nn.Module):
         crops, regions = self.crop_people(batch, boxes, batch_index, out)
         joints = self.keypoints(crops)
         points = to_image(joints["pred_keypoints"], regions)
-        return out | {
+        heatmaps = {key: joints[key] for key in ("pred_heatmaps",) if key in joints}
+        return out | heatmaps | {
             "people_batch_index": batch_index,
             "people_boxes": boxes,
             "people_scores": scores,

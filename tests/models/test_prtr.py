@@ -63,6 +63,11 @@ class TestBothForms:
         assert torch.equal(out["people_boxes"], boxes)
         assert model.read_joints(out)[0].shape == (3, 17, 2)
 
+    def test_joints_are_scored_as_by_the_keypoint_stage(self, form):
+        model = make(form, threshold=0.0, max_people=3).eval()
+        out = model(ImageBatch.from_list([torch.rand(3, 64, 80)]))
+        torch.testing.assert_close(model.read_joints(out)[1], model.keypoints.read_joints(out["crop_outputs"])[1])
+
     def test_config_builds_the_same_model(self, form):
         model = make(form, threshold=0.0).eval()
         again = build("prtr", **model.config).eval()
