@@ -87,8 +87,8 @@ class PRTR(nn.Module):
 
         Returns the detector's outputs, and for N people `people_batch_index` [N], `people_boxes` [N, 4],
         `people_scores` [N], `pred_keypoints` [N, Qk, 2] relative to the un-padded image, `pred_kpt_sigma` [N, Qk, 2] in
-        the same unit, `pred_kpt_logits` [N, Qk, K+1], and `crop_outputs`: the keypoint stage's own answer, relative to
-        the crops in `crop_regions` [N, 4]. In training mode the best `max_people` queries of every image go on,
+        the same unit, `pred_kpt_logits` [N, Qk, K+1], `pred_heatmaps` where the stage has them, and `crop_outputs`: the
+        keypoint stage's own answer, relative to the crops in `crop_regions` [N, 4]. In training mode the best `max_people` queries of every image go on,
         whatever their score.
         """
         out = detections or {}
@@ -103,8 +103,7 @@ class PRTR(nn.Module):
         crops, regions = self.crop_people(batch, boxes, batch_index, out)
         joints = self.keypoints(crops)
         points = to_image(joints["pred_keypoints"], regions)
-        heatmaps = {key: joints[key] for key in ("pred_heatmaps",) if key in joints}
-        return out | heatmaps | {
+        people = {
             "people_batch_index": batch_index,
             "people_boxes": boxes,
             "people_scores": scores,
@@ -114,6 +113,9 @@ class PRTR(nn.Module):
             "crop_outputs": joints,
             "crop_regions": regions,
         }
+        if "pred_heatmaps" in joints:
+            people["pred_heatmaps"] = joints["pred_heatmaps"]
+        return out | people
 
     def detect(self, batch: ImageBatch) -> dict:
         """The detector's outputs on the images scaled to `detector_side`."""
