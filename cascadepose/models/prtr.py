@@ -83,13 +83,13 @@ class PRTR(nn.Module):
         boxes [N, 4] cxcywh relative to the un-padded images, with batch_index [N]: people to look at instead of the
         detector's (the detector then runs only where its maps are cropped). threshold: instead of the model's own.
         detections: what `detect` has already answered for this batch. choose: instead of `select_people`, the
-        detector's outputs -> boxes and batch_index (training looks at the queries that were matched).
+            detector's outputs -> boxes and batch_index (training looks at the queries that were matched).
 
         Returns the detector's outputs, and for N people `people_batch_index` [N], `people_boxes` [N, 4],
         `people_scores` [N], `pred_keypoints` [N, Qk, 2] relative to the un-padded image, `pred_kpt_sigma` [N, Qk, 2] in
         the same unit, `pred_kpt_logits` [N, Qk, K+1], `pred_heatmaps` where the stage has them, and `crop_outputs`: the
-        keypoint stage's own answer, relative to the crops in `crop_regions` [N, 4]. In training mode the best `max_people` queries of every image go on,
-        whatever their score.
+        keypoint stage's own answer, relative to the crops in `crop_regions` [N, 4]. In training mode the best
+        `max_people` queries of every image go on, whatever their score.
         """
         out = detections or {}
         if not out and (boxes is None or self.crop == "features"):
