@@ -61,6 +61,11 @@ def _select(record: Any, index: Any, names: tuple[str, ...]) -> dict[str, np.nda
     return {name: getattr(record, name)[index] for name in names}
 
 
+def _given(record: Any, **specs: str) -> dict[str, str]:
+    """Of optional fields those that are not None."""
+    return {name: spec for name, spec in specs.items() if getattr(record, name) is not None}
+
+
 def _short(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return str(list(value.shape))
@@ -133,6 +138,8 @@ class Poses2D(_Record):
 class Poses3D(_Record):
     """3D joints [T,J,3] in metres over time; measured [J] is False for joints synthesised from others.
 
+    sigma [T,J,3]: one standard deviation in metres along each axis of the frame, where it is known.
+
     The frame they are in: "root-relative": pelvis at the origin, axes of the camera (x right, y down, z away);
     "camera": the same axes, origin at the camera centre; "world": y up, origin on the ground.
     """
@@ -141,6 +148,7 @@ class Poses3D(_Record):
     frame: Frame = "root-relative"
     measured: np.ndarray | None = None
     skeleton: Skeleton = H36M17
+    sigma: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.frame not in _FRAMES:
@@ -148,23 +156,24 @@ class Poses3D(_Record):
         j = self.skeleton.num_joints
         if self.measured is None:
             object.__setattr__(self, "measured", np.ones(j, bool))
-        _validate(self, joints=f"T {j} 3", measured=f"{j}:bool")
+        _validate(self, joints=f"T {j} 3", measured=f"{j}:bool", **_given(self, sigma=f"T {j} 3"))
 
     def __len__(self) -> int:
         return len(self.joints)
 
     def __getitem__(self, index: Any) -> Poses3D:
         """The chosen frames."""
-        return replace(self, **_select(self, index, ("joints",)))
+        return replace(self, **_select(self, index, ("joints", *_given(self, sigma=""))))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Camera(_Record):
-    """A pinhole camera without distortion.
+    """A pinhole camera that stands still.
 
-    focal (fx, fy) px, center (cx, cy) px, image_size (w, h) px. A world point X is at rotation @ X + translation in the
-    camera frame (x right, y down, z away; metres). `origin` says where the intrinsics come from, so that an assumption
-    is never passed on as a fact.
+    focal (fx, fy) px, center (cx, cy) px, image_size (w, h) px, distortion (k1, k2, k3 radial, p1, p2 tangential; none
+    by default). A world point X is at rotation @ X + translation in the camera frame (x right, y down, z away; metres).
+    `origin` says where the intrinsics come from, so that an assumption is never passed on as a fact; `world` the same
+    of rotation and translation: "none" (they mean nothing), "given", "fitted" to the feet of people, or "assumed".
     """
 
     focal: np.ndarray
@@ -173,9 +182,12 @@ class Camera(_Record):
     rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
     translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
     origin: Literal["given", "metadata", "assumed"] = "given"
+    distortion: np.ndarray = field(default_factory=lambda: np.zeros(5))
+    world: Literal["none", "given", "fitted", "assumed"] = "none"
 
     def __post_init__(self) -> None:
         _validate(self, focal="2:float64", center="2:float64", rotation="3 3:float64", translation="3:float64")
+        _validate(self, distortion="5:float64")
         if (self.focal <= 0).any():
             raise InputError(f"Camera.focal is {tuple(self.focal)}, expected two lengths in pixels above zero")
 
@@ -185,6 +197,19 @@ class Camera(_Record):
         (fx, fy), (cx, cy) = self.focal, self.center
         return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
+    @property
+    def intrinsics(self) -> np.ndarray:
+        """[9] as geometry.project and back_project take them."""
+        return np.concatenate([self.focal, self.center, self.distortion])
+
+    def to_camera(self, points: np.ndarray) -> np.ndarray:
+        """World points [...,3] in the camera frame, metres."""
+        return points @ self.rotation.T + self.translation
+
+    def to_world(self, points: np.ndarray) -> np.ndarray:
+        """Inverse of `to_camera`."""
+        return (points - self.translation) @ self.rotation
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Track(_Record):
@@ -193,6 +218,9 @@ class Track(_Record):
     frame_index [T] (consecutive), timestamp [T] s, boxes_xyxy [T,4] px, box_scores [T], keypoints [T,K,2] px,
     scores [T,K], sigma [T,K,2] px, observed [T]. Where observed is False the person was not seen: boxes and keypoints
     are interpolated, scores are 0.
+
+    Where the person is in space, if known: root [T,3], the pelvis in the camera frame (m; poses3d stays root-relative),
+    root_sigma [T,3], one standard deviation (m); contacts [T,2], whether the left and the right foot stand still.
     """
 
     track_id: int
@@ -206,14 +234,18 @@ class Track(_Record):
     observed: np.ndarray
     poses3d: Poses3D | None = None
     skeleton: Skeleton = COCO17
+    root: np.ndarray | None = None
+    root_sigma: np.ndarray | None = None
+    contacts: np.ndarray | None = None
 
     _rows = ("frame_index", "timestamp", "boxes_xyxy", "box_scores", "keypoints", "scores", "sigma", "observed")
+    _space = {"root": "T 3", "root_sigma": "T 3", "contacts": "T 2:bool"}
 
     def __post_init__(self) -> None:
         k = self.skeleton.num_joints
         shapes = {"keypoints": f"T {k} 2", "scores": f"T {k}", "sigma": f"T {k} 2"}
         times = {"frame_index": "T:int64", "timestamp": "T:float64", "observed": "T:bool"}
-        _validate(self, **times, **shapes, boxes_xyxy="T 4", box_scores="T")
+        _validate(self, **times, **shapes, boxes_xyxy="T 4", box_scores="T", **_given(self, **self._space))
         if (np.diff(self.frame_index) != 1).any():
             raise InputError(f"Track {self.track_id}: frame_index must rise by one; fill gaps with observed=False")
         if self.poses3d is not None and len(self.poses3d) != len(self):
@@ -225,7 +257,31 @@ class Track(_Record):
     def __getitem__(self, index: int | slice) -> Track:
         """The chosen consecutive frames (positions in the track, not frame numbers)."""
         poses3d = None if self.poses3d is None else self.poses3d[index]
-        return replace(self, **_select(self, index, self._rows), poses3d=poses3d)
+        rows = (*self._rows, *_given(self, **self._space))
+        return replace(self, **_select(self, index, rows), poses3d=poses3d)
+
+    def in_camera(self) -> Poses3D:
+        """The 3D joints in the camera frame: root-relative joints moved to the root, their variances added.
+
+        Raises InputError where joints or root are not known.
+        """
+        if self.poses3d is None or self.root is None:
+            raise InputError(f"track {self.track_id}: has no place in space; it needs a lifter and space.place_people")
+        pose, sigma = self.poses3d, self.poses3d.sigma
+        if sigma is not None and self.root_sigma is not None:
+            sigma = np.hypot(sigma, self.root_sigma[:, None])
+        return replace(pose, joints=pose.joints + self.root[:, None], frame="camera", sigma=sigma)
+
+    def in_world(self, camera: Camera) -> Poses3D:
+        """The 3D joints in the world of `camera`: metres, y up, origin on the ground.
+
+        Raises InputError where joints or root are not known, or the camera has no world.
+        """
+        if camera.world == "none":
+            raise InputError(f"track {self.track_id}: the camera has no world; it comes with a ground plane")
+        pose = self.in_camera()
+        sigma = None if pose.sigma is None else np.sqrt(pose.sigma**2 @ camera.rotation**2)
+        return replace(pose, joints=camera.to_world(pose.joints), frame="world", sigma=sigma)
 
     def row(self, frame_index: int) -> int | None:
         """The position of a video frame in this track, None where the track does not reach."""
@@ -246,6 +302,7 @@ class VideoResult(_Record):
     incomplete     why the end of the source is missing, empty if all of it was processed
     notes          what else the user should know
     stage_seconds  time spent per stage
+    camera         what the roots of the tracks were found with, None without them
     """
 
     tracks: tuple[Track, ...]
@@ -258,6 +315,7 @@ class VideoResult(_Record):
     incomplete: str = ""
     notes: tuple[str, ...] = ()
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    camera: Camera | None = None
 
     def __post_init__(self) -> None:
         _validate(self, timestamps="F:float64")
