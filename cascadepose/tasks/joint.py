@@ -19,6 +19,7 @@ from cascadepose.losses.detection import BoxTargets, DetectionCriterion
 from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets
 from cascadepose.losses.matching import box_cost, hungarian
 from cascadepose.models.crop import to_crop, to_image
+from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.prtr import PRTR
 from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
 from cascadepose.tasks.detector import as_float
@@ -43,7 +44,7 @@ class JointTaskConfig:
     backbone_weights: str | None = None
     """A safetensors file of the backbone alone, to start from."""
     detector_weights: str | None = None
-    """A weights file of the detector (`--stage detector`), to start from; says what the detector is, too."""
+    """Weights of the detector (`--stage detector`) or of a PRTR that has one, to start from; say what it is, too."""
     initial_weights: str | None = None
     """A weights file of the whole model, to start from."""
     frozen_epochs: int = 0
@@ -62,6 +63,8 @@ class JointTaskConfig:
     """Training images are cropped and padded to squares of this side; null keeps them whole."""
     cache_images: bool = True
     """Decode every image once and keep it in memory."""
+    epoch_length: int | None = None
+    """Images in an epoch; null is all of them once."""
     detection_weight: float = 1.0
     """Weight of the detector's losses."""
     classification: Literal["softmax", "varifocal"] = "softmax"
@@ -91,7 +94,7 @@ class JointTask:
         self.config = config
         self.model = PRTR(**with_detector(config))
         load_backbone(self.model.detector.backbone, config.backbone_weights, config.freeze_stages)
-        start_from(self.model.detector, config.detector_weights, "person_detector")
+        start_detector(self.model.detector, config.detector_weights)
         start_from(self.model, config.initial_weights, self.kind)
         self.detector_parameters = [p for p in self.model.detector.parameters() if p.requires_grad]
         self.detection = DetectionCriterion(classification=config.classification, one_to_many=config.one_to_many)
@@ -105,7 +108,7 @@ class JointTask:
         )
         self.train_set = PersonImages(config.sources, config.sides, config.cache_images, config.canvas)
         self.sample_weights = self.train_set.sample_weights
-        self.epoch_length: int | None = None
+        self.epoch_length = config.epoch_length
 
     def collate(self, samples: list) -> dict:
         """Padded batch and targets."""
@@ -184,7 +187,12 @@ class JointTask:
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """COCO keypoint AP and person box AP of the whole model, from images alone."""
+        """COCO keypoint AP and person box AP of the whole model, from images alone.
+
+        And for the annotated people, in the box of the query that each is matched with, `loss_joints` and
+        `loss_keypoints` as in training, and `joint_error`, the mean distance of the joints relative to the person's
+        size (root of the box area), which no choice of the crop can make smaller.
+        """
         if self.config.validation is None:
             return {}
         from cascadepose.evaluation.coco import evaluate_boxes, evaluate_keypoints
@@ -192,15 +200,44 @@ class JointTask:
         data = PersonImages([self.config.validation], [self.config.validation_side], cache=False)
         count = min(self.config.validation_images or len(data), len(data))
         chosen = torch.linspace(0, len(data) - 1, count).round().long().tolist()
-        device, results = next(model.parameters()).device, []
+        device, results, found = next(model.parameters()).device, [], []
         records = iter([data.records[index] for index in chosen])
         for batch in DataLoader(Subset(data, chosen), batch_size=8, collate_fn=self.collate):
-            out = model(as_float(batch["batch"].to(device)), threshold=0.0)
+            batch = {key: value if key == "counts" else value.to(device) for key, value in batch.items()}
+            images = as_float(batch["batch"])
+            detections = model.detect(images)
+            out = model(images, threshold=0.0, detections=detections)
             results += results_of(model, out, [next(records) for _ in batch["counts"]])
+            found.append(self._matched_people(model, images, detections, batch))
         images = [data.records[index].image_id for index in chosen]
         joints = evaluate_keypoints(self.config.validation.annotations, results, image_ids=images)
         boxes = evaluate_boxes(self.config.validation.annotations, results, image_ids=images)
-        return {key: joints[key] for key in ("AP", "AP50", "AR")} | {"box_AP": boxes["AP"]}
+        scores = {key: joints[key] for key in ("AP", "AP50", "AR")} | {"box_AP": boxes["AP"]}
+        counts = sum(count for count, _ in found)
+        return scores | {name: sum(n * m[name] for n, m in found) / max(counts, 1) for name in found[0][1]}
+
+    def _matched_people(
+        self, model: PRTR, images: ImageBatch, detections: dict, batch: dict
+    ) -> tuple[int, dict[str, float]]:
+        """How many annotated people, and their mean losses and error."""
+        boxes, index, people = self.people_to_crop(detections, batch)
+        if not len(people):
+            return 0, dict.fromkeys(("loss_joints", "loss_keypoints", "joint_error"), 0.0)
+        out = model(images, boxes, index, detections=detections)
+        self.criterion.to(boxes.device)
+        losses = self.keypoint_losses(out, batch, people)
+        real = torch.arange(batch["boxes"].shape[1], device=boxes.device) < boxes.new_tensor(batch["counts"])[:, None]
+        pixels = images.size_tensor[index].flip(-1).to(boxes)
+        sizes = (batch["boxes"][real][people, 2:] * pixels).prod(-1).sqrt()
+        visible = batch["visible"][people]
+        away = ((model.read_joints(out)[0] - batch["keypoints"][people]) * pixels[:, None]).norm(dim=-1)
+        error = (away * visible).sum(-1) / visible.sum(-1) / sizes
+        metrics = {
+            "loss_joints": losses["loss"],
+            "loss_keypoints": losses["loss_keypoints"],
+            "joint_error": error.mean(),
+        }
+        return len(people), {name: float(value) for name, value in metrics.items()}
 
     def save(self, model: nn.Module, path: Path, info: dict) -> None:
         """A weights file that `cascadepose.load_model` reads."""
@@ -213,7 +250,21 @@ def with_detector(config: JointTaskConfig) -> dict:
         return config.model
     from cascadepose.hub import weights_info
 
-    return {"detector": weights_info(config.detector_weights).config, **config.model}
+    found = weights_info(config.detector_weights)
+    return {"detector": found.config["detector"] if found.kind == JointTask.kind else found.config, **config.model}
+
+
+def start_detector(detector: nn.Module, weights: str | None) -> None:
+    """Start from the weights of a detector, or from the detector of a whole PRTR. Raises InputError."""
+    from cascadepose.hub import load_model, weights_info
+    from cascadepose.tensors import check_fit
+
+    if weights is not None and weights_info(weights).kind == JointTask.kind:
+        tensors = load_model(weights).detector.state_dict()
+        check_fit(Path(weights), tensors, detector.state_dict())
+        detector.load_state_dict(tensors)
+    else:
+        start_from(detector, weights, "person_detector")
 
 
 def results_of(model: PRTR, out: dict, records: list[CocoImage]) -> list[dict]:

@@ -100,8 +100,9 @@ def test_nobody_to_crop(make):
 def test_validation_and_weights(make, config, tmp_path):
     task = make()
     metrics = task.validate(task.model.eval())
-    assert metrics.keys() == {"AP", "AP50", "AR", "box_AP"}
-    assert all(-1 <= value <= 1 for value in metrics.values())
+    assert metrics.keys() == {"AP", "AP50", "AR", "box_AP", "loss_joints", "loss_keypoints", "joint_error"}
+    assert all(-1 <= metrics[key] <= 1 for key in ("AP", "AP50", "AR", "box_AP"))
+    assert metrics["loss_keypoints"] > 0 and metrics["joint_error"] > 0
     task.save(task.model, tmp_path / "joint.safetensors", {})
     again = load_model(tmp_path / "joint.safetensors", kind="prtr")
     assert task.validate(again).keys() == metrics.keys()
