@@ -41,28 +41,35 @@ def crop_box(keypoints: Array, scores: Array, trim: float = TRIM) -> tuple[Array
     return center, half
 
 
-def crop_scale(keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None) -> Array:
+def crop_scale(
+    keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None, context: int | None = None
+) -> Array:
     """Keypoints [..., T, J, 2] in one square box per clip, centred and scaled so that the person spans about -1..1.
 
     Independent of the person's place and size in the image (MotionBERT's in-the-wild convention), with a box that
     outliers and low scores cannot move.
     """
-    center, half = crop_box(keypoints, scores)
+    center, half = crop_box(keypoints[..., :context, :, :], scores[..., :context, :])
     lib = backend(keypoints)
     return lib.clip((keypoints - center) / lib.clip(half, 1e-3, None), -LIMIT, LIMIT)
 
 
-def crop_tight(keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None) -> Array:
+def crop_tight(
+    keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None, context: int | None = None
+) -> Array:
     """Keypoints [..., T, J, 2] in the square around all that have a score; the others are moved to its border.
 
     What MotionBERT's published weights see of videos (there of the whole video, here of each window).
     """
     lib = backend(keypoints)
-    center, half = crop_box(keypoints, (scores > 0) * lib.ones_like(scores), trim=0)
+    counted = (scores > 0) * lib.ones_like(scores)
+    center, half = crop_box(keypoints[..., :context, :, :], counted[..., :context, :], trim=0)
     return lib.clip((keypoints - center) / lib.clip(half, 1e-3, None), -1, 1)
 
 
-def crop_follow(keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None) -> Array:
+def crop_follow(
+    keypoints: Array, scores: Array, image_size: tuple[float, float] | None = None, context: int | None = None
+) -> Array:
     """Like `crop_scale`, with a box that keeps its size over the clip and follows the trunk from frame to frame.
 
     The trunk is the score-weighted middle of hips and shoulders of H36M17 joints; the person's way through the image is
@@ -73,15 +80,16 @@ def crop_follow(keypoints: Array, scores: Array, image_size: tuple[float, float]
     middle = (keypoints[..., trunk, :] * weights).sum(-2)[..., None, :] / weights.sum(-2)[..., None, :]
     offsets = keypoints - middle
     lib = backend(keypoints)
-    return lib.clip(offsets / lib.clip(crop_box(offsets, scores)[1], 1e-3, None), -LIMIT, LIMIT)
+    half = crop_box(offsets[..., :context, :, :], scores[..., :context, :])[1]
+    return lib.clip(offsets / lib.clip(half, 1e-3, None), -LIMIT, LIMIT)
 
 
-def screen(keypoints: Array, scores: Array, image_size: tuple[float, float]) -> Array:
+def screen(keypoints: Array, scores: Array, image_size: tuple[float, float], context: int | None = None) -> Array:
     """Keypoints over the image width (VideoPose3D, PoseFormer and Strided Transformer); scores are not looked at."""
     return normalize_screen(keypoints, image_size)
 
 
-def center(keypoints: Array, scores: Array, image_size: tuple[float, float]) -> Array:
+def center(keypoints: Array, scores: Array, image_size: tuple[float, float], context: int | None = None) -> Array:
     """Keypoints over the shorter image side (MotionBERT's pixel mode); scores are not looked at."""
     return normalize_center(keypoints, image_size)
 
@@ -124,7 +132,8 @@ NORMALIZATIONS = {
 def declared_input(lifter: nn.Module) -> dict[str, Any]:
     """The last arguments of `lifter_input` as a lifter declares them.
 
-    Two of them few lifters declare: `seen_skeleton`, where it does not see the joints that it answers for, and `style`.
+    Three of them few lifters declare: `seen_skeleton`, where it does not see the joints that it answers for, `style`,
+    and `context`.
     """
     return {
         "normalization": lifter.normalization,
@@ -132,6 +141,7 @@ def declared_input(lifter: nn.Module) -> dict[str, Any]:
         "input_skeleton": lifter.input_skeleton,
         "skeleton": getattr(lifter, "seen_skeleton", lifter.skeleton),
         "style": getattr(lifter, "style", "midpoints"),
+        "context": getattr(lifter, "context", 0),
     }
 
 
@@ -144,16 +154,19 @@ def lifter_input(
     input_skeleton: str = "coco17",
     skeleton: str = "h36m17",
     style: str = "midpoints",
+    context: int = 0,
 ) -> Array:
     """What a lifter sees of one window: keypoints [..., T, K, 2] px, scores [..., T, K] -> [..., T, J, in_channels].
 
-    The third channel is the score. skeleton: of the joints it sees; style: of the conversion, see `Skeleton.convert`.
+    The third channel is the score. skeleton: of the joints it sees; style: of the conversion, see `Skeleton.convert`;
+    context: number of first frames that alone determine the box of a crop (0: all), so that no frame after them
+    changes how an earlier one is seen.
     Raises InputError for an unknown normalisation.
     """
     if normalization not in NORMALIZATIONS:
         raise InputError(f"unknown normalization {normalization!r}; use one of: {', '.join(NORMALIZATIONS)}")
     joints, joint_scores, _ = SKELETONS[input_skeleton].convert(keypoints, scores, SKELETONS[skeleton], style)
-    joints = NORMALIZATIONS[normalization](joints, joint_scores, image_size)
+    joints = NORMALIZATIONS[normalization](joints, joint_scores, image_size, context or None)
     if in_channels == 2:
         return joints
     return backend(joints).concatenate([joints, joint_scores[..., None]], -1)

@@ -62,3 +62,14 @@ def test_one_point_does_not_divide_by_zero():
 def test_unknown_name(clip):
     with pytest.raises(InputError, match="crop_scale"):
         lifter_input(*clip, SIZE, "crop")
+
+
+@pytest.mark.parametrize("name", sorted(NORMALIZATIONS))
+def test_the_context_alone_decides_how_frames_are_seen(name, clip):
+    keypoints, scores = clip
+    later = keypoints.copy()
+    later[..., 20:, :, :] *= 1.3
+    first, second = (lifter_input(k, scores, SIZE, name, context=18) for k in (keypoints, later))
+    np.testing.assert_array_equal(first[..., :20, :, :], second[..., :20, :, :])
+    whole = lifter_input(keypoints[..., :18, :, :], scores[..., :18, :], SIZE, name)
+    np.testing.assert_allclose(first[..., :18, :, :], whole, atol=1e-6)

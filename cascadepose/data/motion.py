@@ -53,7 +53,7 @@ class MotionDataset(Dataset):
     source_rate  Hz of the sequences;  frame_rate  Hz of the clips
     stride       frames of a clip between the starts of neighbouring windows (default: half a window)
     noise        "clean", "detector", or "mixed" (training: one item of six clean, the rest detector-like)
-    normalization, in_channels, skeleton, style  what the lifter sees, see `lifter_input`
+    normalization, in_channels, skeleton, style, context  what the lifter sees, see `lifter_input`
     """
 
     def __init__(
@@ -68,12 +68,14 @@ class MotionDataset(Dataset):
         in_channels: int = 3,
         skeleton: str = "h36m17",
         style: str = "midpoints",
+        context: int = 0,
     ):
         if noise not in NOISES:
             raise InputError(f"unknown noise {noise!r}; use one of: {', '.join(NOISES)}")
         self.sequences = list(sequences.values())
         self.num_frames, self.noise, self.normalization = num_frames, noise, normalization
-        self.seen = (normalization, in_channels, "coco17", skeleton, style)
+        self.seen = (normalization, in_channels, "coco17", skeleton, style, context)
+        self.context = context
         self.step = source_rate / frame_rate
         stride = max(num_frames // 2, 1) if stride is None else stride
         window = 1 + round((num_frames - 1) * self.step)
@@ -96,7 +98,7 @@ class MotionDataset(Dataset):
             clean = self.noise == "clean"
         joints, keypoints, scores = observe(body, camera, None if clean else rng)
         if isinstance(item, tuple) and rng.random() < 0.08:
-            joints, keypoints, scores = hold(rng, joints, keypoints, scores)
+            joints, keypoints, scores = hold(rng, joints, keypoints, scores, first=self.context > 0)
         x = lifter_input(keypoints, scores, camera.image_size, *self.seen)
         return {"x": x.astype(np.float32), "joints": joints}
 
@@ -130,11 +132,15 @@ def observe(body: np.ndarray, camera, rng: np.random.Generator | None) -> tuple[
     return joints, *detect(keypoints, camera.image_size, rng)
 
 
-def hold(rng: np.random.Generator, *arrays: np.ndarray) -> list[np.ndarray]:
-    """Shorten clips [T, ...] to 1..T frames and repeat the last one, as short videos and photographs are padded."""
+def hold(rng: np.random.Generator, *arrays: np.ndarray, first: bool = False) -> list[np.ndarray]:
+    """Shorten clips [T, ...] to 1..T frames and repeat the last one, as short videos and photographs are padded.
+
+    first  repeat the first frame before the others instead, as a stream is padded that has only begun
+    """
     count = len(arrays[0])
     length = 1 if rng.random() < 0.5 else rng.integers(1, count + 1)
-    return [array[np.minimum(np.arange(count), length - 1)] for array in arrays]
+    index = np.maximum(np.arange(count) - (count - length), 0) if first else np.minimum(np.arange(count), length - 1)
+    return [array[index] for array in arrays]
 
 
 def mean_pose(dataset: MotionDataset, limit: int = 4000) -> np.ndarray:

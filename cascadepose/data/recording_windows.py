@@ -22,7 +22,7 @@ class RecordingDataset(Dataset):
     center    index of the frame in a window that is answered for: every valid frame of every recording has a window,
               around which the end frames are repeated; None: windows lie within the recordings
     stride    frames between neighbouring windows
-    normalization, in_channels, skeleton, style  what the lifter sees, see `lifter_input`
+    normalization, in_channels, skeleton, style, context  what the lifter sees, see `lifter_input`
     mirrored  every window a second time as in a mirror, the way PoseFormer and VideoPose3D are trained
     Raises InputError for no recordings, or recordings of different skeletons.
     """
@@ -37,12 +37,13 @@ class RecordingDataset(Dataset):
         in_channels: int = 2,
         skeleton: str = "h36m17",
         style: str = "midpoints",
+        context: int = 0,
         mirrored: bool = False,
     ):
         if len({recording.skeleton.name for recording in recordings}) != 1:
             raise InputError("a set of windows needs recordings, and all of them of one skeleton")
         self.recordings, self.num_frames, self.mirrored = recordings, num_frames, mirrored
-        self.normalization, self.in_channels = normalization, in_channels
+        self.normalization, self.in_channels, self.context = normalization, in_channels, context
         self.skeleton, self.style = SKELETONS[skeleton], style
         starts = [window_starts(len(r), num_frames if center is None else 1, stride) for r in recordings]
         if center is not None:
@@ -69,6 +70,7 @@ class RecordingDataset(Dataset):
             recording.keypoint_skeleton.name,
             self.skeleton.name,
             self.style,
+            self.context,
         )
         joints = root_relative(recording.joints[frames], recording.skeleton)
         if mirror:

@@ -132,8 +132,18 @@ class _Catcher(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _attended(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *_, **__) -> Attended:
+def _attended(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **_,
+) -> Attended:
     """The arguments of `scaled_dot_product_attention` that matter here."""
+    if is_causal:
+        attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()[None, None]
     return Attended(query.detach(), key.detach(), value.detach(), attn_mask)
 
 

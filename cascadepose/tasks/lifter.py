@@ -100,17 +100,25 @@ class LifterTask:
             single, full = model(batch["x"], both=True)
             return full_to_single(single.float(), full.float(), batch["joints"])
         frames = config.short_frames if self.epoch < config.short_epochs else config.num_frames
-        pred, target = model(batch["x"][:, :frames]).float(), self.answered(batch["joints"][:, :frames])
+        pred, target = model(batch["x"][:, :frames]).float(), batch["joints"][:, :frames]
+        if frames == config.num_frames:
+            pred, target = self.counted(pred), self.answered(target)
         return lifting_losses(pred, target, scale_weight=config.scale_weight, velocity_weight=config.velocity_weight)
 
     def answered(self, joints: Tensor) -> Tensor:
-        """The frames of a window's joints [B, T, J, 3] that the lifter answers for: all of them or one."""
+        """The frames of a window's joints [B, T, J, 3] that the lifter answers for: all, one, or those after the
+        context of a causal one, which a stream never asks of it.
+        """
         from cascadepose.models.lifters.window import output_frame
 
         if self.every_frame:
-            return joints
+            return self.counted(joints)
         frame = output_frame(self.model)
         return joints[:, frame : frame + 1]
+
+    def counted(self, joints: Tensor) -> Tensor:
+        """The frames of a window's answers [B, F, J, 3] that count: all, or those after the context of a causal one."""
+        return joints[:, getattr(self.model, "context", 0) :]
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict]:
         """What is not frozen, at the rates of `lr_factors`; biases, norms and position tables do not decay."""
@@ -141,7 +149,7 @@ class LifterTask:
         pred, target = [], []
         for start in range(0, len(dataset), batch_size):
             batch = self.collate([dataset[i] for i in range(start, min(start + batch_size, len(dataset)))])
-            pred.append(model(batch["x"].to(device)).float().cpu())
+            pred.append(self.counted(model(batch["x"].to(device))).float().cpu())
             target.append(self.answered(batch["joints"]))
         pred = torch.cat(pred)
         return (pred - pred[..., :1, :]).numpy(), torch.cat(target).numpy()

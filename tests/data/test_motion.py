@@ -243,6 +243,8 @@ def test_held_clips_repeat_their_last_frame():
         (frames,) = hold(np.random.default_rng(seed), np.arange(9))
         last = frames[-1]
         np.testing.assert_array_equal(frames, np.minimum(np.arange(9), last))
+        (frames,) = hold(np.random.default_rng(seed), np.arange(9), first=True)  # as a stream begins
+        np.testing.assert_array_equal(frames, np.maximum(np.arange(9) - (8 - frames[-1]), 0))
 
 
 def test_mean_pose_is_upright(dataset):

@@ -95,6 +95,22 @@ def test_missing_motion(config):
         build_task(config)
 
 
+def test_a_causal_lifter_learns_from_what_a_stream_asks_of_it(config):
+    """The frames after the context count, in training and validation; the box of a window is that of its context."""
+    config.model["causal"], config.short_epochs = True, 1
+    task = build_task(config)
+    batch = task.collate([task.train_set[(i, 5)] for i in range(3)])
+    assert task.answered(batch["joints"]).shape == (3, 3, 17, 3)
+    task.new_epoch(1)
+    loss = task.losses(task.model, batch)["loss"]
+    batch["joints"][:, :6] += 1
+    assert torch.equal(task.losses(task.model, batch)["loss"], loss)
+    task.new_epoch(0)
+    assert not torch.equal(task.losses(task.model, batch)["loss"], loss)
+    assert np.isfinite(list(task.validate(task.model.eval()).values())).all()
+    assert task.train_set.context == 6
+
+
 OTHERS = {
     "poseformer": {"embed_dim_ratio": 4, "depth": 1, "num_heads": 2, "drop_path": 0.0},
     "poseformerv2": {"kept_frames": 3, "kept_coefficients": 3, "embed_dim_ratio": 4, "depth": 1, "num_heads": 2},

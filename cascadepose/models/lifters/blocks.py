@@ -10,19 +10,21 @@ class Attention(nn.Module):
     """Multi-head self-attention over the second to last axis: [N, L, C] -> [N, L, C].
 
     dropout  share of the attention weights that training drops
+    causal   a token sees itself and those before it only
     """
 
-    def __init__(self, dim: int, num_heads: int, dropout: float = 0.0):
+    def __init__(self, dim: int, num_heads: int, dropout: float = 0.0, causal: bool = False):
         super().__init__()
         if dim % num_heads:
             raise ValueError(f"dim {dim} is not a multiple of num_heads {num_heads}")
-        self.num_heads, self.dropout = num_heads, dropout
+        self.num_heads, self.dropout, self.causal = num_heads, dropout, causal
         self.proj = nn.Linear(dim, dim)
         self.qkv = nn.Linear(dim, dim * 3)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = rearrange(self.qkv(x), "n l (three h d) -> three n h l d", three=3, h=self.num_heads).unbind(0)
-        mixed = scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        dropout = self.dropout if self.training else 0.0
+        mixed = scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=self.causal)
         return self.proj(rearrange(mixed, "n h l d -> n l (h d)"))
 
 
@@ -80,16 +82,19 @@ class DualStreamBlock(nn.Module):
     """Spatial and temporal attention, each with its own MLP, pre-norm and residual: [B, T, J, C] -> [B, T, J, C].
 
     `spatial_first` chooses the order: the two streams of DSTformer (MotionBERT, section 3.2) differ in nothing else.
+    `causal`: temporal attention looks back only.
     """
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, spatial_first: bool, eps: float = 1e-6):
+    def __init__(
+        self, dim: int, num_heads: int, mlp_ratio: float, spatial_first: bool, eps: float = 1e-6, causal: bool = False
+    ):
         super().__init__()
         self.spatial_first = spatial_first
         hidden = int(dim * mlp_ratio)
         self.norm1_s = nn.LayerNorm(dim, eps=eps)
         self.norm1_t = nn.LayerNorm(dim, eps=eps)
         self.attn_s = Attention(dim, num_heads)
-        self.attn_t = Attention(dim, num_heads)
+        self.attn_t = Attention(dim, num_heads, causal=causal)
         self.norm2_s = nn.LayerNorm(dim, eps=eps)
         self.norm2_t = nn.LayerNorm(dim, eps=eps)
         self.mlp_s = MLP(dim, hidden)

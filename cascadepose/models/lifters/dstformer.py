@@ -20,6 +20,8 @@ class DSTformer(nn.Module):
     Parameter names equal the official ones. The attributes after `config` tell a caller how to feed it.
 
     num_frames   frames a window at inference (at most maxlen)
+    causal       frame t of the answer depends on frames <= t only: temporal attention is masked. Of a window the last
+                 third is answered; the others are its `context`
     unit         of the answer: "metres", or "image" for weights that were pre-trained or published, whose x and y are
                  normalised image coordinates with the depth on the same scale; `lift_sequence` makes metres of it
     frame_rate   Hz of the training clips, None if any rate will do
@@ -31,7 +33,6 @@ class DSTformer(nn.Module):
     """
 
     frames_out = "all"
-    causal = False
     gradient_checkpointing = False
     input_skeleton = "coco17"
     skeleton = "h36m17"
@@ -52,6 +53,7 @@ class DSTformer(nn.Module):
         unit: str = "metres",
         frame_rate: float | None = None,
         mean_pose: list[list[float]] | None = None,
+        causal: bool = False,
     ):
         super().__init__()
         self.num_frames = maxlen if num_frames is None else num_frames
@@ -74,14 +76,16 @@ class DSTformer(nn.Module):
             "unit": unit,
             "frame_rate": frame_rate,
             "mean_pose": mean_pose,
+            "causal": causal,
         }
-        self.in_channels, self.maxlen, self.unit = in_channels, maxlen, unit
+        self.in_channels, self.maxlen, self.unit, self.causal = in_channels, maxlen, unit, causal
         self.normalization, self.frame_rate, self.mean_pose = normalization, frame_rate, mean_pose
         self.joints_embed = nn.Linear(in_channels, dim)
         self.pos_embed = nn.Parameter(torch.zeros(1, num_joints, dim))
         self.temp_embed = nn.Parameter(torch.zeros(1, maxlen, 1, dim))
-        self.blocks_st = nn.ModuleList(DualStreamBlock(dim, num_heads, mlp_ratio, True, EPS) for _ in range(depth))
-        self.blocks_ts = nn.ModuleList(DualStreamBlock(dim, num_heads, mlp_ratio, False, EPS) for _ in range(depth))
+        sizes = (dim, num_heads, mlp_ratio)
+        self.blocks_st = nn.ModuleList(DualStreamBlock(*sizes, True, EPS, causal) for _ in range(depth))
+        self.blocks_ts = nn.ModuleList(DualStreamBlock(*sizes, False, EPS, causal) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=EPS)
         self.pre_logits = nn.Sequential(OrderedDict(fc=nn.Linear(dim, dim_rep), act=nn.Tanh()))
         self.head = nn.Linear(dim_rep, 3)
@@ -92,6 +96,13 @@ class DSTformer(nn.Module):
         for gate in self.ts_attn or ():
             nn.init.zeros_(gate.weight)
             nn.init.constant_(gate.bias, 0.5)
+
+    @property
+    def context(self) -> int:
+        """Frames at the start of a window that are seen for the sake of the later ones and not answered for: none,
+        or two thirds of it if causal. They alone set the size of the box of a window, for what follows is not known yet.
+        """
+        return self.num_frames - max(self.num_frames // 3, 1) if self.causal else 0
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.get_representation(x))

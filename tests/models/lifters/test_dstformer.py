@@ -76,3 +76,31 @@ def test_gradcheck():
     model = models.build("dstformer", dim=4, depth=1, num_heads=2, dim_rep=4, maxlen=2, num_joints=3).double()
     x = torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(model, x)
+
+
+def test_a_causal_model_does_not_look_ahead():
+    """A change in frame 5 reaches every joint from frame 5 on, and gradients of frame 5 come from frames until 5."""
+    torch.manual_seed(0)
+    model = models.build("dstformer", **SMALL, causal=True).eval()
+    assert (model.causal, model.config["causal"], model.context) == (True, True, 6)
+    x = torch.randn(2, 9, 17, 3, requires_grad=True)
+    changed = x.detach().clone()
+    changed[:, 5, 3] += 1
+    answer = model(x)
+    moved = (model(changed) - answer).abs().amax(-1)
+    assert (moved[:, :5] == 0).all()
+    assert (moved[:, 5:] > 0).all()
+    answer[:, 5].square().sum().backward()
+    reached = x.grad.abs().amax((0, 2, 3))
+    assert (reached[:6] > 0).all()
+    assert (reached[6:] == 0).all()
+    torch.testing.assert_close(model(x[:, :4]), answer[:, :4])  # a window cut short says the same
+
+
+def test_weights_from_before_there_was_a_causal_form(model):
+    old = {key: value for key, value in model.config.items() if key != "causal"}
+    again = models.build("dstformer", **old).eval()
+    again.load_state_dict(model.state_dict())
+    x = torch.randn(1, 9, 17, 3)
+    assert torch.equal(again(x), model(x))
+    assert (again.causal, again.context) == (False, 0)
