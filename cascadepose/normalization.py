@@ -15,7 +15,7 @@ from torch import nn
 from cascadepose.errors import InputError
 from cascadepose.geometry import normalize_center, normalize_screen
 from cascadepose.rotations import Array, backend
-from cascadepose.skeletons import SKELETONS
+from cascadepose.skeletons import SKELETONS, Skeleton
 
 TRIM = 0.02  # share of the points that may lie outside the box on each side
 LIMIT = 2.0  # a point further out than this many half boxes is an outlier: it is moved to the limit
@@ -143,6 +143,14 @@ def declared_input(lifter: nn.Module) -> dict[str, Any]:
         "style": getattr(lifter, "style", "midpoints"),
         "context": getattr(lifter, "context", 0),
     }
+
+
+def presented_skeleton(lifter: nn.Module, skeleton: Skeleton) -> Skeleton:
+    """The joints in which keypoints of `skeleton` are given to a lifter: its input skeleton where there is a way to it,
+    so that it sees what it was trained on, else as they are.
+    """
+    wanted = SKELETONS[lifter.input_skeleton]
+    return wanted if skeleton.converts_to(wanted) else skeleton
 
 
 def lifter_input(

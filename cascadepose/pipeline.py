@@ -23,6 +23,7 @@ from cascadepose import __version__
 from cascadepose.data.frames import DEFAULT_FPS, Frame, FrameSource, open_source
 from cascadepose.devices import pick_device
 from cascadepose.errors import InputError
+from cascadepose.normalization import presented_skeleton
 from cascadepose.skeletons import SKELETONS
 from cascadepose.timing import StageClock, progress_bar
 from cascadepose.tracking import TrackBuilder, Tracker
@@ -47,7 +48,8 @@ class Predictor(Protocol):
 class Pipeline:
     """Image, video, folder or camera -> VideoResult.
 
-    predictor     finds 2D poses; with a threshold of its own below `threshold`, weak sightings can carry on a track
+    predictor     finds 2D poses; with a threshold of its own below `threshold`, weak sightings can carry on a track;
+                  None for lifting only
     lifter        makes 3D of tracks; None for 2D only
     threshold     box score at which a person is believed
     batch_size    frames a batch
@@ -58,7 +60,7 @@ class Pipeline:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: Predictor | None,
         lifter: nn.Module | None = None,
         threshold: float = 0.5,
         batch_size: int = 8,
@@ -155,10 +157,13 @@ class Pipeline:
         from cascadepose.models.lifters.window import Sequence2D, lift_sequences
 
         with (clock or StageClock()).stage("lift"):
-            clips = [Sequence2D(t.keypoints, t.scores, frame_size, t.timestamp, t.observed) for t in tracks]
+            clips = [
+                Sequence2D(t.keypoints, t.scores, frame_size, t.timestamp, t.observed, t.skeleton) for t in tracks
+            ]
             joints = lift_sequences(self.lifter, clips, flip_test=self.flip_test)
         target = SKELETONS[self.lifter.skeleton]
-        _, _, measured = tracks[0].skeleton.convert(tracks[0].keypoints[:1], to=target)
+        presented = presented_skeleton(self.lifter, tracks[0].skeleton)
+        _, _, measured = presented.convert(np.zeros((presented.num_joints, 2)), to=target)
         return [
             replace(track, poses3d=Poses3D(points, "root-relative", measured, target))
             for track, points in zip(tracks, joints, strict=True)
@@ -195,12 +200,21 @@ def load(
     facts = {"keypoints": _facts(weights_info(weights)) | {"threshold": threshold}}
     model = None
     if lifter is not None:
-        model = load_model(lifter, device=device)
-        if not hasattr(model, "input_skeleton"):
-            raise InputError(f"{lifter}: holds no lifter; use {LIFTER_WEIGHTS}, or None for 2D only")
-        facts["lifter"] = _facts(weights_info(lifter)) | {"flip_test": flip_test}
+        model, facts["lifter"] = load_lifter(lifter, device, flip_test)
     predictor = PosePredictor(prtr, device=device, threshold=_CARRY_ON * threshold)
     return Pipeline(predictor, model, threshold, batch_size, flip_test, weights=facts, **settings)
+
+
+def load_lifter(
+    name_or_path: str | Path, device: str | None = None, flip_test: bool = True
+) -> tuple[nn.Module, dict[str, Any]]:
+    """A trained lifter, and what a result that it made says of it. Arguments and errors as for `load`."""
+    from cascadepose.hub import load_model, weights_info
+
+    model = load_model(name_or_path, device=pick_device(device))
+    if not hasattr(model, "input_skeleton"):
+        raise InputError(f"{name_or_path}: holds no lifter; use {LIFTER_WEIGHTS}, or None for 2D only")
+    return model, _facts(weights_info(name_or_path)) | {"flip_test": flip_test}
 
 
 def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

@@ -50,6 +50,10 @@ class Skeleton:
         except ValueError:
             raise InputError(f"{self.name} has no joint {name!r}; use one of: {', '.join(self.names)}") from None
 
+    def converts_to(self, other: Skeleton) -> bool:
+        """Whether `convert` knows the way to the joints of `other`."""
+        return self.name == other.name or (self.name, other.name) in _MEANS
+
     def convert(
         self, keypoints: Array, scores: Array | None = None, to: Skeleton | None = None, style: str = "midpoints"
     ) -> tuple[Array, Array | None, np.ndarray]:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from cascadepose.errors import InputError
 from cascadepose.geometry import flip_horizontal
 from cascadepose.models.lifters.units import adult_size
-from cascadepose.normalization import declared_input, lifter_input
-from cascadepose.skeletons import SKELETONS
+from cascadepose.normalization import declared_input, lifter_input, presented_skeleton
+from cascadepose.skeletons import SKELETONS, Skeleton
 from cascadepose.smoothing import fill_gaps, resample
 
 RATE_TOLERANCE = 0.1  # frame intervals this close to the lifter's own are taken as they are
@@ -29,11 +29,12 @@ RATE_TOLERANCE = 0.1  # frame intervals this close to the lifter's own are taken
 class Sequence2D:
     """One person over time, as `lift_sequences` takes it.
 
-    keypoints   [T, K, 2] pixels of the original frame, in the lifter's input skeleton (COCO-17)
+    keypoints   [T, K, 2] pixels of the original frame
     scores      [T, K] in 0..1
     image_size  (width, height)
     timestamps  [T] ascending seconds; None: the frames are taken to be at the lifter's rate
     observed    [T] bool; frames that are not observed are interpolated and get score 0
+    skeleton    of the keypoints; None: the lifter's input skeleton (COCO-17)
     """
 
     keypoints: np.ndarray
@@ -41,6 +42,7 @@ class Sequence2D:
     image_size: tuple[int, int]
     timestamps: np.ndarray | None = None
     observed: np.ndarray | None = None
+    skeleton: Skeleton | None = None
 
 
 def lift_sequence(
@@ -58,7 +60,8 @@ def lift_sequence(
     Answers of a lifter whose unit is not metres are scaled to an adult of ordinary size, window by window.
 
     flip_test  average with the prediction for the mirrored input
-    Raises InputError for shapes that do not agree, non-finite keypoints or scores, no frames, times that do not ascend.
+    Raises InputError for shapes that do not agree, non-finite keypoints or scores, no frames, times that do not ascend,
+    joints that cannot be made those of the lifter.
     """
     sequence = Sequence2D(keypoints, scores, image_size, timestamps, observed)
     return lift_sequences(lifter, [sequence], batch_size, flip_test)[0]
@@ -83,6 +86,7 @@ class _Clip:
 
     keypoints: np.ndarray  # [T', K, 2] px
     scores: np.ndarray  # [T', K]
+    skeleton: str  # of the keypoints
     image_size: tuple[int, int]
     index: np.ndarray  # [N, W] frames to feed
     frames: np.ndarray  # [N, F] indices into times, -1 where the output is padding
@@ -93,7 +97,8 @@ class _Clip:
 
 def _checked(lifter: nn.Module, sequence: Sequence2D) -> Sequence2D:
     keypoints, scores = np.asarray(sequence.keypoints, np.float32), np.asarray(sequence.scores, np.float32)
-    count = SKELETONS[lifter.input_skeleton].num_joints
+    skeleton = sequence.skeleton or SKELETONS[lifter.input_skeleton]
+    count = skeleton.num_joints
     if keypoints.ndim != 3 or keypoints.shape[1:] != (count, 2) or scores.shape != keypoints.shape[:2]:
         raise InputError(
             f"keypoints {keypoints.shape} and scores {scores.shape} do not fit: give [T,{count},2] and [T,{count}]"
@@ -113,7 +118,10 @@ def _checked(lifter: nn.Module, sequence: Sequence2D) -> Sequence2D:
     if not observed.all():
         keypoints = fill_gaps(keypoints, observed, times)
         scores = np.where(observed[:, None], scores, 0).astype(np.float32)
-    return Sequence2D(keypoints, scores, sequence.image_size, times, observed)
+    presented = presented_skeleton(lifter, skeleton)
+    if presented != skeleton:
+        keypoints, scores, _ = skeleton.convert(keypoints, scores, to=presented)
+    return Sequence2D(keypoints, scores, sequence.image_size, times, observed, presented)
 
 
 def _prepare(lifter: nn.Module, sequence: Sequence2D) -> _Clip:
@@ -123,7 +131,7 @@ def _prepare(lifter: nn.Module, sequence: Sequence2D) -> _Clip:
     if times is not wanted:
         keypoints, scores = resample(keypoints, wanted, times), resample(scores, wanted, times)
     index, frames, weights = _windows(len(times), lifter)
-    return _Clip(keypoints, scores, sequence.image_size, index, frames, weights, times, wanted)
+    return _Clip(keypoints, scores, sequence.skeleton.name, sequence.image_size, index, frames, weights, times, wanted)
 
 
 def _lifter_times(times: np.ndarray, rate: float | None) -> np.ndarray:
@@ -181,7 +189,8 @@ def _batches(lifter: nn.Module, clips: list[_Clip], batch_size: int) -> Iterator
 
 def _inputs(lifter: nn.Module, clip: _Clip, index: np.ndarray) -> np.ndarray:
     """What the lifter sees of windows of these frames [n, W]: float32 [n, W, J, C]."""
-    x = lifter_input(clip.keypoints[index], clip.scores[index], clip.image_size, **declared_input(lifter))
+    declared = declared_input(lifter) | {"input_skeleton": clip.skeleton}
+    x = lifter_input(clip.keypoints[index], clip.scores[index], clip.image_size, **declared)
     return x.astype(np.float32)
 
 
