@@ -14,6 +14,11 @@ from cascadepose.models.readout import HeatmapReference, peak_confidence, read_a
 from cascadepose.models.transformer import MLP, Transformer, inverse_sigmoid, tokens
 
 
+def as_list(value: int | Sequence[int] | None) -> list[int]:
+    """One number, several or none as a list."""
+    return [] if value is None else [value] if isinstance(value, int) else list(value)
+
+
 class KeypointTransformer(nn.Module):
     """DETR's encoder-decoder over one crop; each query answers with a joint class, a place in the crop and its spread.
 
@@ -25,7 +30,8 @@ class KeypointTransformer(nn.Module):
         num_joints`.
     readout: "mlp" reads coordinates from the query alone (PRTR); "heatmap" first looks where in the crop the query's
         dot product with the pixels is high and lets the query correct that place (`readout.HeatmapReference`).
-    fine_channels: channels of the finer map that a heat-map readout looks at; 0 to look at the memory itself.
+    fine_channels: channels of the finer map that a heat-map readout looks at, or of several, from coarse to fine; 0 to
+        look at the memory itself.
     position: "sine", "learned" or "sine+learned"; `size`: (height, width) in cells, which bounds the learned tables.
     spread: False leaves out the head for the spread, which official PRTR does not have; a constant is then returned.
     """
@@ -43,7 +49,7 @@ class KeypointTransformer(nn.Module):
         num_queries: int = 100,
         matching: Literal["hungarian", "ordered"] = "hungarian",
         readout: Literal["mlp", "heatmap"] = "mlp",
-        fine_channels: int = 0,
+        fine_channels: int | Sequence[int] = 0,
         heatmap_dim: int = 64,
         heatmap_sharpness: float = 1.0,
         position: str = "sine",
@@ -71,20 +77,23 @@ class KeypointTransformer(nn.Module):
             nn.init.constant_(self.sigma_embed.bias, -2.0)
         self.heatmap: HeatmapReference | None = None
         if readout == "heatmap":
-            self.heatmap = HeatmapReference(d_model, fine_channels, heatmap_dim, heatmap_sharpness)
+            self.heatmap = HeatmapReference(d_model, as_list(fine_channels or None), heatmap_dim, heatmap_sharpness)
             nn.init.zeros_(self.kpt_embed.layers[-1].weight)
             nn.init.zeros_(self.kpt_embed.layers[-1].bias)
 
-    def forward(self, features: Tensor, fine: Tensor | None = None) -> dict:
-        """Crop features [N, C, h, w] (and a finer map [N, C', h', w']) -> one prediction per query.
+    def forward(self, features: Tensor, fine: Sequence[Tensor] = ()) -> dict:
+        """Crop features [N, C, h, w] (and finer maps [N, C', h', w']) -> one prediction per query.
 
         Returns `pred_kpt_logits` [N, Qk, K+1], `pred_keypoints` [N, Qk, 2] in 0..1 of the crop, `pred_kpt_sigma` [N,
         Qk, 2]: the standard deviation of each coordinate in the same unit, `pred_heatmaps` [N, Qk, h', w'] logits (with
-        a heat-map readout), and `aux_outputs`: the same of every earlier decoder layer.
+        a heat-map readout), and `aux_outputs`: the same of every earlier decoder layer; with a heat-map readout only in
+        training, for the maps are most of the work.
         """
         x = self.input_proj(features)
         mask = torch.zeros(x.shape[0], *x.shape[2:], dtype=torch.bool, device=x.device)
         hs, memory = self.transformer(tokens(x), tokens(self.position(mask)).to(x.dtype), self.query_embed.weight)
+        if self.heatmap is not None and not self.training:
+            hs = hs[-1:]
         logits, offsets = self.class_embed(hs), self.kpt_embed(hs)
         sigma = spread_of(hs, self.sigma_embed)
         layers: list[dict] = [{"pred_kpt_logits": a, "pred_kpt_sigma": b} for a, b in zip(logits, sigma, strict=True)]
@@ -120,7 +129,7 @@ class KeypointEstimator(nn.Module):
 
     backbone: keyword arguments of `Backbone`; input_levels: those of its levels that enter the transformer, resized to
         the first;
-    fine_level: the level that a heat-map readout looks at, None to do without.
+    fine_level: the level that a heat-map readout looks at, or several, from coarse to fine; None to do without.
     transformer: keyword arguments of `KeypointTransformer`, less the channel counts; with attention "deformable" those
         of `DeformableKeypointTransformer`, which takes every input level in its own resolution.
     crop_size: (height, width) in pixels that it was trained at.
@@ -132,7 +141,7 @@ class KeypointEstimator(nn.Module):
         transformer: dict,
         crop_size: tuple[int, int] = (256, 192),
         input_levels: Sequence[int] = (-1,),
-        fine_level: int | None = None,
+        fine_level: int | Sequence[int] | None = None,
         attention: Literal["full", "deformable"] = "full",
     ):
         super().__init__()
@@ -141,7 +150,7 @@ class KeypointEstimator(nn.Module):
         self.config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         self.crop_size = tuple(crop_size)
         self.input_levels = list(input_levels)
-        self.fine_level = fine_level
+        self.fine_levels = as_list(fine_level)
         self.backbone = Backbone(**backbone)
         self.attention = attention
         channels = [self.backbone.channels[i] for i in self.input_levels]
@@ -149,7 +158,7 @@ class KeypointEstimator(nn.Module):
         if attention == "deformable":
             self.transformer = DeformableKeypointTransformer(channels, **transformer)
         else:
-            fine_channels = 0 if fine_level is None else self.backbone.channels[fine_level]
+            fine_channels = [self.backbone.channels[i] for i in self.fine_levels]
             self.transformer = KeypointTransformer(sum(channels), fine_channels=fine_channels, **transformer)
 
     def forward(self, crops: Tensor) -> dict:
@@ -159,7 +168,7 @@ class KeypointEstimator(nn.Module):
         if self.attention == "deformable":
             return self.transformer(chosen)
         features = torch.cat([resize_to(m, chosen[0].shape[-2:]) for m in chosen], dim=1)
-        return self.transformer(features, None if self.fine_level is None else maps[self.fine_level])
+        return self.transformer(features, [maps[i] for i in self.fine_levels])
 
     def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:
         """See `KeypointTransformer.read_joints`."""

@@ -1,6 +1,7 @@
 """From queries to joints: which query is which joint, and where in the crop a query looks."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -45,28 +46,39 @@ def spread_of(hs: Tensor, head: nn.Linear | None) -> Tensor:
 class HeatmapReference(nn.Module):
     """A place for each query by soft-argmax over its dot product with the pixels.
 
-    The pixels are the encoder's memory plus, where given, a finer backbone map, as in MaskFormer's mask head (Cheng et
+    The pixels are the encoder's memory plus, where given, finer backbone maps, as in MaskFormer's mask head (Cheng et
     al., NeurIPS 2021, section 3.3); the expectation is integral regression (Sun et al., ECCV 2018, section 2.1). It
     gives coordinates that are roughly right within minutes of training, which a query alone has to learn from nothing.
+
+    fine_channels: of the finer maps, from coarse to fine. Those after the first start from zero, so that weights that
+        were trained without them go on from what they know.
 
     sharpness: what the logits are multiplied with before the expectation. The maps are taught to be Gaussians, and a
         little mass far away pulls the expectation of a Gaussian towards the middle of the crop; a sharper one stays
         with its peak.
     """
 
-    def __init__(self, d_model: int, fine_channels: int, dim: int, sharpness: float = 1.0):
+    def __init__(self, d_model: int, fine_channels: Sequence[int], dim: int, sharpness: float = 1.0):
         super().__init__()
+        first, *further = fine_channels or (0,)
         self.sharpness = sharpness
         self.query = MLP(d_model, d_model, dim, 2)
         self.coarse = nn.Conv2d(d_model, dim, 1)
-        self.fine = nn.Conv2d(fine_channels, dim, 1) if fine_channels else None
+        self.fine = nn.Conv2d(first, dim, 1) if first else None
+        self.finer = nn.ModuleList(nn.Conv2d(channels, dim, 1) for channels in further)
+        for parameter in self.finer.parameters():
+            nn.init.zeros_(parameter)
         self.mix = nn.Sequential(nn.GroupNorm(8, dim), nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1))
 
-    def forward(self, hs: Tensor, memory: Tensor, fine: Tensor | None) -> tuple[Tensor, Tensor]:
-        """hs [L, N, Q, C], memory [N, C, h, w], fine [N, F, h', w'] -> logits [L, N, Q, h', w'], places [L, N, Q, 2]"""
+    def forward(self, hs: Tensor, memory: Tensor, fine: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """hs [L, N, Q, C], memory [N, C, h, w], fine [N, F, h', w'] each -> logits [L, N, Q, h', w'] in the resolution
+        of the finest, places [L, N, Q, 2].
+        """
         pixels = self.coarse(memory)
-        if self.fine is not None:
-            pixels = self.fine(fine) + F.interpolate(pixels, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+        convolutions = [] if self.fine is None else [self.fine, *self.finer]
+        for convolution, finer in zip(convolutions, fine, strict=True):
+            upsampled = F.interpolate(pixels, size=finer.shape[-2:], mode="bilinear", align_corners=False)
+            pixels = convolution(finer) + upsampled
         pixels = self.mix(pixels)
         logits = torch.einsum("lnqc,nchw->lnqhw", self.query(hs), pixels) * pixels.shape[1] ** -0.5
         return logits, soft_argmax(logits * self.sharpness)

@@ -1,5 +1,6 @@
 """What the tasks share: starting weights, parameter groups, saving."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -38,14 +39,20 @@ def load_backbone(backbone: Backbone, weights: str | None, freeze_stages: int) -
     backbone.freeze(freeze_stages)
 
 
-def start_from(model: nn.Module, weights: str | None, kind: str) -> None:
-    """Start a whole model from a weights file of the same kind and shapes, or leave it as it is. Raises InputError."""
+def start_from(model: nn.Module, weights: str | None, kind: str, new_parts: Sequence[str] = ()) -> None:
+    """Start a whole model from a weights file of the same kind and shapes, or leave it as it is.
+
+    new_parts: modules that the file lacks, by their names in the model; they keep their own first weights.
+    Raises InputError for a file that does not fit.
+    """
     if weights is not None:
         from cascadepose.hub import load_model
         from cascadepose.tensors import check_fit
 
         tensors = load_model(weights, kind=kind).state_dict()
-        check_fit(Path(weights), tensors, model.state_dict())
+        own = model.state_dict()
+        tensors |= {name: own[name] for name in own if name.startswith(tuple(f"{part}." for part in new_parts))}
+        check_fit(Path(weights), tensors, own)
         model.load_state_dict(tensors)
 
 

@@ -32,6 +32,8 @@ class KeypointTaskConfig:
     """A safetensors file of the backbone alone, to start from."""
     initial_weights: str | None = None
     """A weights file of the whole stage, to start from."""
+    new_parts: list[str] = field(default_factory=list)
+    """Modules of the model that these weights lack, such as transformer.heatmap.finer."""
     backbone_lr: float = 0.3
     """Rate of the backbone relative to the rest."""
     offsets_lr: float = 1.0
@@ -71,7 +73,7 @@ class KeypointTask:
         self.config = config
         self.model = KeypointEstimator(**config.model)
         load_backbone(self.model.backbone, config.backbone_weights, config.freeze_stages)
-        start_from(self.model, config.initial_weights, self.kind)
+        start_from(self.model, config.initial_weights, self.kind, config.new_parts)
         self.criterion = KeypointCriterion(
             self.model.transformer.num_joints,
             self.model.transformer.matching,

@@ -74,3 +74,29 @@ def test_no_sources():
     ):
         with pytest.raises(InputError, match="name at least one annotation file"):
             build(config)
+
+
+def test_a_finer_heat_map_is_added_to_trained_weights(coco_people, tmp_path):
+    coarse = {"backbone": BACKBONE, "input_levels": [1], "fine_level": 0, "crop_size": [64, 48], "transformer": ORDERED}
+    config = keypoints.KeypointTaskConfig([coco_people], coco_people, model=coarse)
+    task, path = keypoints.build_task(config), tmp_path / "coarse.safetensors"
+    task.save(task.model, path, {"recipe": "a test"})
+    fine = {**coarse, "backbone": {**BACKBONE, "levels": [1, 2, 3, 4]}, "input_levels": [2], "fine_level": [1, 0]}
+    config.model, config.initial_weights = fine, str(path)
+    with pytest.raises(InputError, match="finer"):
+        keypoints.build_task(config)
+    config.new_parts = ["transformer.heatmap.finer"]
+    model = keypoints.build_task(config).model
+    weights = task.model.transformer.heatmap.fine.weight
+    assert (model.transformer.heatmap.fine.weight - weights).abs().max() < 1e-3
+    assert model.eval()(torch.rand(1, 3, 64, 48))["pred_heatmaps"].shape[-2:] == (16, 12)
+    model.train()(torch.rand(2, 3, 64, 48))["pred_keypoints"].square().sum().backward()
+    assert model.transformer.heatmap.finer[0].weight.grad.abs().max() > 0
+
+
+def test_heat_maps_of_earlier_layers_are_made_in_training_only(task):
+    if task.kind != "keypoint_estimator":
+        pytest.skip("a detector has no heat maps")
+    crops = torch.rand(2, 3, 64, 48)
+    assert len(task.model.train()(crops)["aux_outputs"]) == 1
+    assert task.model.eval()(crops)["aux_outputs"] == []
