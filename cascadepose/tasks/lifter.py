@@ -54,7 +54,8 @@ class LifterTaskConfig:
     gradient_checkpointing: bool = False
     """Train with less memory and more time; only for dstformer."""
     weights: str | None = None
-    """Packaged name or file of weights to start from; its kind, sizes, normalisation and rate count, not these."""
+    """Packaged name or file of weights to start from; its kind, sizes, normalisation and rate count, not these.
+    Of a DSTformer the windows can be lengthened, and `causal` in `model` can differ."""
 
 
 class LifterTask:

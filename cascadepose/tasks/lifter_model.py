@@ -5,6 +5,7 @@ from __future__ import annotations
 from inspect import signature
 from typing import TYPE_CHECKING
 
+import torch.nn.functional as F
 from torch import nn
 
 from cascadepose.errors import InputError
@@ -25,7 +26,7 @@ def start_model(config: LifterTaskConfig) -> tuple[str, nn.Module]:
     else:
         kind, source = hub.weights_info(config.weights).kind, config.weights
         _check_kind(kind, source)
-        model = hub.load_model(config.weights).train()
+        model = _adapted(kind, hub.load_model(config.weights), config).train()
         _settle(model, config)
     longest = getattr(model, "maxlen", None)
     if longest is None:
@@ -36,6 +37,30 @@ def start_model(config: LifterTaskConfig) -> tuple[str, nn.Module]:
         raise InputError(f"{source} takes at most {longest} frames: set task.num_frames to that or less")
     model.num_frames = model.config["num_frames"] = config.num_frames
     return kind, model
+
+
+def _adapted(kind: str, model: nn.Module, config: LifterTaskConfig) -> nn.Module:
+    """A DSTformer whose `causal` is as `task.model` says and whose windows are as long as the task's.
+
+    The weights stay what they are; the positions in a longer window are interpolated from those in the shorter one.
+    """
+    from cascadepose import models
+
+    if kind != "dstformer":
+        return model
+    settings = model.config | {
+        "causal": config.model.get("causal", model.causal),
+        "maxlen": max(config.num_frames, model.maxlen),
+    }
+    if settings == model.config:
+        return model
+    adapted = models.build(kind, **settings)
+    tensors = model.state_dict()
+    shortened = tensors["temp_embed"].permute(0, 2, 3, 1).flatten(0, 1)  # [1, C, T]
+    longer = F.interpolate(shortened, size=settings["maxlen"], mode="linear", align_corners=True)
+    tensors["temp_embed"] = longer.transpose(1, 2).unsqueeze(2)
+    adapted.load_state_dict(tensors)
+    return adapted
 
 
 def _settle(model: nn.Module, config: LifterTaskConfig) -> None:

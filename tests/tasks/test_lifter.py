@@ -62,7 +62,7 @@ def test_validation_and_weights(config, tmp_path):
 
 
 def test_going_on_from_weights(config, tmp_path):
-    """The weights say how they want to be fed; the configuration may shorten the window, not lengthen it."""
+    """The weights say how they want to be fed; the configuration sets the window."""
     task = build_task(config)
     path = tmp_path / "lifter.safetensors"
     task.save(task.model, path, {})
@@ -72,9 +72,19 @@ def test_going_on_from_weights(config, tmp_path):
     assert again.model.config == task.model.config | {"num_frames": 5} | of_the_data
     assert again.train_set.normalization == "crop_scale"
     assert again.train_set[0]["x"].shape == (5, 17, 3)
-    config.num_frames = 10
-    with pytest.raises(InputError, match="at most 9 frames"):
-        build_task(config)
+
+
+def test_weights_go_on_with_longer_windows_and_looking_back_only(config, tmp_path):
+    path = tmp_path / "lifter.safetensors"
+    task = build_task(config)
+    task.save(task.model, path, {})
+    longer = build_task(replace(config, weights=str(path), num_frames=17)).model
+    assert (longer.maxlen, longer.causal) == (17, False)
+    half = task.model.temp_embed.half().float()
+    assert torch.allclose(longer.temp_embed[:, ::2], half, atol=1e-6)
+    causal = build_task(replace(config, weights=str(path), model={"causal": True})).model
+    assert (causal.maxlen, causal.causal, causal.context) == (9, True, 6)
+    assert torch.equal(causal.temp_embed, half)
 
 
 def test_short_windows_in_the_first_epochs(config):
