@@ -14,14 +14,19 @@ import difflib
 import json
 import re
 import sys
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 from cascadepose.errors import InputError
+
+
+class HelpFormatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Keeps the lines of the description as they are."""
 
 
 class ConfigParser(ArgumentParser):
@@ -70,16 +75,22 @@ class ConfigFile(ActionConfigFile):
 
 
 def build_parser(
-    sections: Mapping[str, type], description: str = "", options: Callable[[ArgumentParser], Any] | None = None
+    sections: Mapping[str, type],
+    description: str = "",
+    options: Callable[[ArgumentParser], Any] | None = None,
+    program: str | None = None,
 ) -> ConfigParser:
     """A parser with `--config`, `--print_config` and an option for every field of the dataclasses in `sections`.
 
     Args:
         sections: section name -> dataclass; the fields' docstrings (below the field) are the help.
         options: adds further, top-level options to the parser.
+        program: how the help calls the command line; None takes the name of the script.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ConfigParser(description=description)
+    usage = "%(prog)s --config FILE [--SECTION.KEY VALUE ...]"
+    style = {"usage": usage, "formatter_class": HelpFormatter, "allow_abbrev": False}
+    parser = ConfigParser(prog=program, description=description, **style)
     parser.add_argument("--config", action=ConfigFile, help="YAML file; may be given several times, later ones win")
     if options is not None:
         options(parser)
@@ -93,12 +104,13 @@ def parse(
     argv: Sequence[str] | None = None,
     description: str = "",
     options: Callable[[ArgumentParser], Any] | None = None,
+    program: str | None = None,
 ) -> Namespace:
     """Parse the command line; each section of the result is an instance of its dataclass.
 
     Bad input is one line on standard error and exit status 2.
     """
-    parser = build_parser(sections, description, options)
+    parser = build_parser(sections, description, options, program)
     arguments = parser.parse_args(argv)
     try:
         return parser.instantiate(arguments)

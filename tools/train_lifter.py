@@ -1,21 +1,8 @@
-"""Train a lifter from 2D to 3D joints.
-
-python tools/train_lifter.py --config configs/dstformer_small.yaml --train.output_dir runs/lifter
-torchrun --nproc_per_node 2 tools/train_lifter.py --config configs/dstformer_small.yaml
-
-Stopped by Ctrl-C, SIGTERM or a crash, the same command goes on where it stopped.
-"""
+"""The same as `cascadepose train lifter`, from a working copy: python tools/train_lifter.py --config FILE"""
 
 import sys
 
-
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and train."""
-    from cascadepose.tasks.lifter import LifterTaskConfig, build_task
-    from cascadepose.training.command import run
-
-    run(LifterTaskConfig, build_task, argv, description=__doc__)
-
+from cascadepose.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["train", "lifter", *sys.argv[1:]]))

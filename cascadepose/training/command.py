@@ -1,4 +1,4 @@
-"""The command line of a training tool."""
+"""The command line of a training run."""
 
 import os
 import sys
@@ -17,13 +17,15 @@ def run(
     build_task: Callable[[Any], Any],
     argv: Sequence[str] | None = None,
     description: str = "",
-    options: Callable[[Any], Any] | None = None,
+    program: str | None = None,
 ) -> Path:
     """Parse `--train.*` and `--task.*`, build the task and train it; returns the best weights.
 
+    program: how the help calls this command line (None: the name of the script).
+
     Bad input is one line on standard error and exit status 2.
     """
-    config = parse({"train": TrainConfig, "task": task_config}, argv, description, options)
+    config = parse({"train": TrainConfig, "task": task_config}, argv, description, program=program)
 
     import torch  # after parsing: --help answers at once
     from accelerate.utils import set_seed

@@ -1,6 +1,5 @@
 """Lifters on recordings: windows, rates, mirrored input, roots, units, refinement, and the tool."""
 
-import importlib.util
 import json
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from cascadepose import hub, models
+from cascadepose.cli import main
 from cascadepose.data.h36m import read_h36m
 from cascadepose.data.h36m_image import read_h36m_image
 from cascadepose.data.mpi_inf_3dhp import read_3dhp_test
@@ -172,12 +172,9 @@ def test_unknown_choices_are_refused():
             Running(**choice)
 
 
-@pytest.fixture
-def tool(repository):
-    spec = importlib.util.spec_from_file_location("eval_lifter", repository / "tools" / "eval_lifter.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def evaluate(arguments):
+    """The exit status of `cascadepose eval lifter` with these arguments."""
+    return main(["eval", "lifter", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -187,7 +184,7 @@ def weights(tmp_path):
     return hub.save_model(model, tmp_path / "tcn.safetensors", "tcn")
 
 
-def test_tool_on_every_data_set(tool, weights, h36m_files, h36m_image_file, mpi_inf_3dhp_files, tmp_path, capsys):
+def test_command_on_every_data_set(weights, h36m_files, h36m_image_file, mpi_inf_3dhp_files, tmp_path, capsys):
     runs = {
         "P1": ["--dataset", "h36m", "--motion", h36m_files[0], "--keypoints", h36m_files[1], "--root", "kept"],
         "image": ["--dataset", "h36m", "--motion", h36m_image_file, "--answers", "image", "--leave-out-damaged"],
@@ -195,7 +192,7 @@ def test_tool_on_every_data_set(tool, weights, h36m_files, h36m_image_file, mpi_
     }
     for name, arguments in runs.items():
         target = tmp_path / "out" / f"{name}.json"
-        assert tool.main([str(a) for a in [*arguments, "--weights", weights, "--json", target]]) == 0
+        assert evaluate([*arguments, "--weights", weights, "--json", target]) == 0
         report, printed = json.loads(target.read_text()), capsys.readouterr().out
         metric = next(iter(report["lifter"]))
         assert f"{metric} {report['lifter'][metric]:7.2f}" in printed
@@ -204,12 +201,12 @@ def test_tool_on_every_data_set(tool, weights, h36m_files, h36m_image_file, mpi_
         assert all(f"{key}: " in printed for key in needed)
 
 
-def test_tool_on_joints_of_another_number(tool, humaneva_files, tmp_path, capsys):
+def test_command_on_joints_of_another_number(humaneva_files, tmp_path, capsys):
     model = models.build("tcn", widths=[3, 3], dim=8, num_joints=15, out_joints=15)
     weights = hub.save_model(model, tmp_path / "tcn15.safetensors", "tcn")
     arguments = ["--dataset", "humaneva", "--motion", humaneva_files[0], "--keypoints", humaneva_files[1]]
     arguments += ["--subjects", "Validate/S1", "--joints", "humaneva15", "--weights", weights]
-    assert tool.main([str(argument) for argument in arguments]) == 0
+    assert evaluate(arguments) == 0
     printed = capsys.readouterr().out
     assert "Walking        S1 MPJPE" in printed
     assert "2d_source: gt" in printed
@@ -224,8 +221,8 @@ def test_tool_on_joints_of_another_number(tool, humaneva_files, tmp_path, capsys
         (["--dataset", "humaneva"], "needs --keypoints"),
     ],
 )
-def test_tool_refuses_bad_input_in_one_line(arguments, message, tool, weights, h36m_files, capsys):
-    assert tool.main([*arguments, "--motion", str(h36m_files[0]), "--weights", str(weights)]) == 2
+def test_command_refuses_bad_input_in_one_line(arguments, message, weights, h36m_files, capsys):
+    assert evaluate([*arguments, "--motion", str(h36m_files[0]), "--weights", str(weights)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error

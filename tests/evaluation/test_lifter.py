@@ -1,6 +1,5 @@
 """The lifter evaluation and its tool on a synthetic motion."""
 
-import importlib.util
 import json
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 
 from cascadepose import hub, models
+from cascadepose.cli import main
 from cascadepose.errors import InputError
 from cascadepose.evaluation.lifter import evaluate_lifter
 
@@ -43,19 +43,16 @@ def test_result_names_its_protocol(motion, lifter):
         evaluate_lifter(lifter, sequences, noise="loud")
 
 
-@pytest.fixture
-def tool(repository):
-    spec = importlib.util.spec_from_file_location("eval_lifter", repository / "tools" / "eval_lifter.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def evaluate(arguments):
+    """The exit status of `cascadepose eval lifter` with these arguments."""
+    return main(["eval", "lifter", *map(str, arguments)])
 
 
-def test_tool(tool, motion, lifter, tmp_path, capsys):
+def test_command(motion, lifter, tmp_path, capsys):
     weights = hub.save_model(lifter, tmp_path / "lifter.safetensors", "dstformer")
     target = tmp_path / "out" / "result.json"
     arguments = ["--motion", str(motion), "--weights", str(weights), "--noise", "clean", "--json", str(target)]
-    assert tool.main(arguments) == 0
+    assert evaluate(arguments) == 0
     result = json.loads(target.read_text())
     printed = capsys.readouterr().out
     assert f"{result['lifter']['MPJPE']:.2f}" in printed
@@ -63,21 +60,21 @@ def test_tool(tool, motion, lifter, tmp_path, capsys):
     assert result["protocol"]["motion"] == "motion.npz"
 
 
-def test_tool_takes_any_lifter_and_nothing_else(tool, motion, tmp_path, capsys):
+def test_command_takes_any_lifter_and_nothing_else(motion, tmp_path, capsys):
     sizes = {"num_frames": 9, "embed_dim_ratio": 4, "depth": 1, "num_heads": 2}
     arguments = ["--motion", str(motion), "--cameras", "1", "--no-flip-test", "--weights"]
     for kind, status in (("poseformer", 0), ("strided_refine", 2)):
         model = models.build(kind, **(sizes if status == 0 else {}))
         weights = hub.save_model(model, tmp_path / f"{kind}.safetensors", kind)
-        assert tool.main([*arguments, str(weights)]) == status
+        assert evaluate([*arguments, str(weights)]) == status
     assert "holds no lifter" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option, value", [("--motion", "nowhere.npz"), ("--weights", "nothing")])
-def test_tool_refuses_bad_input_in_one_line(option, value, tool, motion, lifter, tmp_path, capsys):
+def test_command_refuses_bad_input_in_one_line(option, value, motion, lifter, tmp_path, capsys):
     weights = hub.save_model(lifter, tmp_path / "lifter.safetensors", "dstformer")
     arguments = {"--motion": str(motion), "--weights": str(weights)} | {option: value}
-    assert tool.main([part for pair in arguments.items() for part in pair]) == 2
+    assert evaluate([part for pair in arguments.items() for part in pair]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert value in error

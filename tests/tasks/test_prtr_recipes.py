@@ -1,7 +1,5 @@
 """Every configuration of PRTR names what exists, builds its model, and trains for two steps on synthetic pictures."""
 
-import importlib.util
-
 import pytest
 import torch
 
@@ -101,12 +99,3 @@ def test_two_steps_of_both_stages(name, read, coco_people, tmp_path):
     built = joint.build_task(task)
     assert built.model.config["detector"]["backbone"] == body
     train_two_steps(built, config.train, tmp_path)
-
-
-def test_stages_of_the_tool(repository):
-    spec = importlib.util.spec_from_file_location("train_prtr", repository / "tools" / "train_prtr.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    for module, name in tool.STAGES.values():
-        assert hasattr(importlib.import_module(module), name)
-        assert hasattr(importlib.import_module(module), "build_task")

@@ -1,4 +1,4 @@
-"""The command line of tools/eval_lifter.py: which data set, which files, how the lifter is run."""
+"""The options of `cascadepose eval lifter`: which data set, which files, how the lifter is run."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--weights", required=True, help="packaged name or file of a lifter, or an official name with --checkpoint")
     add("--checkpoint", metavar="FILE", help="official file to fill --weights with (docs/checkpoints.md)")
     add("--no-flip-test", action="store_true", help="do not average with the mirrored input")
-    add("--device", default="cpu", help="torch device")
-    add("--json", help="file to write the result to")
+    add("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
+    add("--json", type=Path, metavar="OUT", help="write the report here")
     add = parser.add_argument_group("motion capture (--dataset cmu)").add_argument
     add("--noise", choices=("clean", "detector"), default="clean", help="2D input")
     add("--seed", type=int, default=0, help="of cameras and noise")

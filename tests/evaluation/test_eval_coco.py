@@ -1,15 +1,13 @@
-"""tools/eval_coco.py from the command line to the report, with a small random model."""
+"""`cascadepose eval coco` from the command line to the report, with a small random model."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 from cascadepose import hub, models
+from cascadepose.cli import main as command
 from cascadepose.evaluation.coco import BOX_METRICS, KEYPOINT_METRICS
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "eval_coco.py"
 BACKBONE = {"name": "mobilenetv3_small_050", "levels": [3, 4]}
 SMALL = {"d_model": 32, "num_heads": 4, "num_encoder_layers": 1, "num_decoder_layers": 1, "dim_feedforward": 32}
 
@@ -26,14 +24,22 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def main(coco_dataset, weights):
-    """The tool's main with the set and the weights filled in; later options win."""
-    spec = importlib.util.spec_from_file_location("eval_coco_tool", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    """The command with the set and the weights filled in; later options win."""
     folder, truth = coco_dataset
     (folder / "truth.json").write_text(json.dumps(truth))
-    given = ["--images", folder, "--annotations", folder / "truth.json", "--weights", weights, "--device", "cpu"]
-    return lambda *more: tool.main([str(part) for part in (*given, *more)])
+    given = [
+        "eval",
+        "coco",
+        "--images",
+        folder,
+        "--annotations",
+        folder / "truth.json",
+        "--weights",
+        weights,
+        "--device",
+        "cpu",
+    ]
+    return lambda *more: command([str(part) for part in (*given, *more)])
 
 
 def test_annotated_boxes(main, tmp_path, capsys):

@@ -1,0 +1,57 @@
+"""The options of `cascadepose eval coco`: which images, which boxes, how the model is run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_options", "evaluate", "lines"]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options; all but the first three have a default."""
+    add = parser.add_argument
+    add("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
+    add("--annotations", type=Path, required=True, metavar="JSON", help="COCO person keypoint annotations")
+    add("--weights", required=True, metavar="NAME_OR_PATH", help="packaged name, file or hub address")
+    add("--boxes", default="gt", metavar="gt|detector|FILE", help="annotated, the model's own, or COCO box results")
+    add("--json", type=Path, metavar="OUT", help="write the report here (OUT.partial.json while it runs)")
+    add("--flip-test", action="store_true", help="average with the mirrored image")
+    add("--threshold", type=float, help="lowest box score (default: 0.05 with --boxes detector, 0 with a file)")
+    add("--oks-nms", type=float, metavar="OKS", help="drop people more similar than this to a better one (PRTR: 0.9)")
+    add("--joints", choices=("all", "labelled"), default="all", help="labelled: those that the set labels at all")
+    add("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
+    add("--batch-size", type=int, default=16, metavar="N", help="images at a time (default: 16)")
+
+
+def evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    """Load the weights, run them over the set and return `run_coco`'s report. Raises InputError."""
+    from cascadepose.devices import pick_device
+    from cascadepose.evaluation.coco_run import choose_boxes, run_coco
+    from cascadepose.hub import load_model, weights_info
+    from cascadepose.predictor import PosePredictor
+
+    device = pick_device(args.device)
+    boxes, threshold = choose_boxes(args.boxes, args.threshold)
+    prtr = load_model(args.weights, device=device, kind="prtr")
+    predictor = PosePredictor(prtr, device=device, threshold=threshold, flip_test=args.flip_test)
+    protocol = {
+        "weights": args.weights,
+        "weights_sha256": weights_info(args.weights).sha256,
+        "flip_test": args.flip_test,
+    }
+    protocol |= {"box_source": Path(args.boxes).name, "box_threshold": threshold, "device": str(device)}
+    return run_coco(
+        predictor, args.images, args.annotations, boxes, args.batch_size, sys.stderr.isatty(), joints=args.joints,
+        nms_threshold=args.oks_nms, partial=args.json and args.json.with_suffix(".partial.json"), protocol=protocol,
+    )  # fmt: skip
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """The report as text: ten numbers of keypoints and, where boxes were found, twelve of boxes."""
+    parts = ((part, report[part]) for part in ("keypoints", "bbox") if report[part])
+    return [
+        " ".join([f"{part:9s}", *(f"{name} {value:.3f}" for name, value in found.items())]) for part, found in parts
+    ]
