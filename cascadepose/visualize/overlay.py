@@ -15,6 +15,7 @@ from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.timing import StageClock
 from cascadepose.types import Track, VideoResult
 from cascadepose.visualize.plot3d import Panel, fitting_scale, floor_height
+from cascadepose.visualize.scene import assign_slots
 from cascadepose.visualize.style import (
     MIDDLE,
     OUTLINE,
@@ -22,7 +23,7 @@ from cascadepose.visualize.style import (
     draw_dot,
     draw_line,
     draw_tag,
-    edge_colors,
+    drawn_edges,
     person_color,
 )
 
@@ -59,16 +60,12 @@ def draw_pose(
 
 
 def _lines(keypoints: np.ndarray, shown: np.ndarray, skeleton: Skeleton) -> list[tuple[np.ndarray, np.ndarray, Color]]:
-    """The visible edges with their colours; one neck line stands for COCO's two from the ears to the shoulders."""
-    lines = []
-    for edge, color in zip(skeleton.edges, edge_colors(skeleton), strict=True):
-        names = [skeleton.names[joint] for joint in edge]
-        across = names[0].endswith("_ear") and names[1].endswith("_shoulder")
-        if shown[list(edge)].all() and not across:
-            lines.append((*keypoints[list(edge)], color))
-    if skeleton.name == COCO17.name and shown[[0, 5, 6]].all():
-        lines.append((keypoints[0], keypoints[[5, 6]].mean(0), MIDDLE))
-    return lines
+    """The visible lines with their colours."""
+    return [
+        (keypoints[a], keypoints[[b, c]].mean(0), color)
+        for a, b, c, color in drawn_edges(skeleton)
+        if shown[[a, b, c]].all()
+    ]
 
 
 class OverlayPainter:
@@ -83,7 +80,7 @@ class OverlayPainter:
         self._result, self._boxes, self._min_score = result, boxes, min_score
         width, height = result.frame_size
         self._unit = max(min(width, height) / 480, 0.5)
-        self._slots = _assign_slots([track for track in result.tracks if panel and track.poses3d is not None])
+        self._slots = assign_slots([t for t in result.tracks if panel and t.poses3d is not None], _MAX_SLOTS)
         count = max(self._slots.values(), default=-1) + 1
         self._columns, self._rows, panel_width, panel_height = _grid(count, width, height)
         self._panel = Panel(panel_width, panel_height, yaw=yaw) if count else None
@@ -232,20 +229,6 @@ def _limb_width(points: np.ndarray, shape: tuple[int, ...]) -> float:
     extent = float(np.ptp(points, axis=0).max())
     largest = max(min(shape[:2]) / 140, 1.5)
     return float(np.clip(extent / 75, 1.0, largest))
-
-
-def _assign_slots(tracks: list[Track]) -> dict[int, int]:
-    """A slot for each track_id, such that nobody shares one at the same time; people beyond the last slot get none."""
-    free_from: list[int] = []
-    slots = {}
-    for track in sorted(tracks, key=lambda item: int(item.frame_index[0])):
-        first, last = int(track.frame_index[0]), int(track.frame_index[-1])
-        slot = next((number for number, frame in enumerate(free_from) if frame <= first), len(free_from))
-        if slot >= _MAX_SLOTS:
-            continue
-        free_from[slot : slot + 1] = [last + 1]
-        slots[track.track_id] = slot
-    return slots
 
 
 def _grid(count: int, width: int, height: int) -> tuple[int, int, int, int]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cascadepose.skeletons import Skeleton
+from cascadepose.skeletons import COCO17, Skeleton
 
 Color = tuple[int, int, int]
 _SHIFT = 4  # fractional bits of a drawn coordinate
@@ -30,6 +30,22 @@ def person_color(track_id: int) -> Color:
 def edge_colors(skeleton: Skeleton) -> tuple[Color, ...]:
     """A colour for each edge: the person's left, right, or neither."""
     return tuple(_side(*(skeleton.names[joint] for joint in edge)) for edge in skeleton.edges)
+
+
+@lru_cache(maxsize=16)
+def drawn_edges(skeleton: Skeleton) -> tuple[tuple[int, int, int, Color], ...]:
+    """What is drawn in a picture: (a, b, c, colour) is a line from joint a to the middle between b and c.
+
+    b and c are the same joint, except in COCO's neck: one line from the nose to the middle of the shoulders stands for
+    the two from the ears to the shoulders.
+    """
+    lines = []
+    for (a, b), color in zip(skeleton.edges, edge_colors(skeleton), strict=True):
+        if not (skeleton.names[a].endswith("_ear") and skeleton.names[b].endswith("_shoulder")):
+            lines.append((a, b, b, color))
+    if skeleton.name == COCO17.name:
+        lines.append((*map(COCO17.index, ("nose", "left_shoulder", "right_shoulder")), MIDDLE))
+    return tuple(lines)
 
 
 def _side(*names: str) -> Color:
