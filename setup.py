@@ -18,7 +18,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["cascadepose", "cascadepose.*"]),
-    package_data={"cascadepose": ["weights/*"]},
+    package_data={"cascadepose": ["weights/*", "data/*.json", "visualize/page/*"]},
     install_requires=[
         "torch>=2.11",
         "torchvision>=0.26",

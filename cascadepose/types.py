@@ -340,7 +340,7 @@ class VideoResult(_Record):
     def save(self, path: str | Path, formats: Iterable[str] | None = None) -> list[Path]:
         """Write the result; returns the files made.
 
-        path     a name ending in .json, .npz, .csv, .bvh, .trc, .c3d or .glb makes that file, any other a folder
+        path     a name ending in .json, .npz, .csv, .bvh, .trc, .c3d, .glb or .html makes that file, any other a folder
         formats  what the folder gets, such as ["json", "bvh"]; by default json and npz
         See docs/exports.md. Raises InputError where something cannot be written; no file is left half-written.
         """

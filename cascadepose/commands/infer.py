@@ -77,7 +77,7 @@ def declare(commands: Any) -> None:
         type=names,
         default=["json", "npz"],
         metavar="LIST",
-        help="files to write, of json,npz,csv,bvh,trc,c3d,glb (default: json,npz)",
+        help="files to write, of json,npz,csv,bvh,trc,c3d,glb,html (default: json,npz)",
     )
     add("--quiet", action="store_true", help="no progress, no summary")
 

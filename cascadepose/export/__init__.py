@@ -24,6 +24,7 @@ FORMATS = {
     ".trc": "cascadepose.export.trc",
     ".c3d": "cascadepose.export.c3d",
     ".glb": "cascadepose.export.gltf",
+    ".html": "cascadepose.visualize.html",
 }
 DEFAULT_FORMATS = ("json", "npz")
 _NEED_3D = (".bvh", ".trc", ".c3d", ".glb")
