@@ -25,6 +25,7 @@ from cascadepose.tasks.common import grouped_parameters, load_backbone, save, st
 from cascadepose.tasks.detector import as_float
 
 MARGIN = 0.02  # of the crop: joints that lie this far outside still count as inside, as in `data.crops`
+MIN_SIDE = 0.01  # of the image: a narrower box holds no person to look at, and one of no width no finite gradient
 
 
 @dataclass
@@ -152,8 +153,9 @@ class JointTask:
             cost = box_cost(out["pred_logits"], out["pred_boxes"], labels, batch["boxes"])
         matches = hungarian(cost, batch["counts"])
         rows = first[matches.problem] + matches.target
-        kept = annotated[rows]
-        return out["pred_boxes"][matches.queries][kept], matches.problem[kept], rows[kept]
+        boxes = out["pred_boxes"][matches.queries]
+        kept = annotated[rows] & (boxes.detach()[:, 2:] > MIN_SIDE).all(-1)
+        return boxes[kept], matches.problem[kept], rows[kept]
 
     def keypoint_losses(self, out: dict, batch: dict, people: Tensor) -> dict[str, Tensor]:
         """Set loss of the joints of `people` (rows of the annotations), in units of their crops.

@@ -97,6 +97,17 @@ def test_nobody_to_crop(make):
     assert torch.isfinite(losses["loss"])
 
 
+def test_box_without_width(make):
+    """A detector that answers with a line: nobody is looked at in it, and every gradient is finite."""
+    task = make()
+    boxes = torch.tensor([[[0.5, 0.5, 0.0, 0.5], [0.5, 0.5, 0.4, 0.8]]])
+    out = {"pred_boxes": boxes, "pred_logits": torch.zeros(1, 2, 2)}
+    batch = task.collate([task.train_set[0]])
+    chosen, _, people = task.people_to_crop(out, batch)
+    assert len(chosen) == len(people)
+    assert (chosen[:, 2:] > 0).all()
+
+
 def test_validation_and_weights(make, config, tmp_path):
     task = make()
     metrics = task.validate(task.model.eval())
