@@ -9,9 +9,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from cascadepose.export import schema
-from cascadepose.export.motion import Motion, motions, person_paths
+from cascadepose.export.motion import Motion, motions, write_people
 from cascadepose.export.rig import NAMES, PARENTS, Rig, make_rig
-from cascadepose.files import atomic_path
 from cascadepose.types import VideoResult
 
 _TIP = 0.25  # length of a hand, a foot and the crown, which no joint marks, relative to the bone before it
@@ -25,11 +24,7 @@ def write(result: VideoResult, path: str | Path) -> list[Path]:
     finite, or the place cannot be written.
     """
     schema.check_finite(result)
-    people = motions(result)
-    paths = person_paths(Path(path), people)
-    for person, file in zip(people, paths, strict=True):
-        _write_person(person, file)
-    return paths
+    return write_people(Path(path), motions(result), _write_person)
 
 
 def channel_order(name: str) -> str:
@@ -58,13 +53,13 @@ def continuous_angles(rotations: np.ndarray, order: str) -> np.ndarray:
     return angles
 
 
-def _write_person(person: Motion, path: Path) -> None:
+def _write_person(person: Motion, path: Path, name: str) -> None:
     rig = make_rig(person)
     angles = [continuous_angles(rig.rotations[:, i], channel_order(name)) for i, name in enumerate(NAMES)]
     rows = np.concatenate([rig.root, *angles], 1)
     lines = ["HIERARCHY", *_hierarchy(rig, 0, "")]
     lines += ["MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / person.rate:.9f}"]
-    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+    with path.open("w", encoding="ascii", newline="\n") as file:
         file.write("\n".join(lines) + "\n")
         np.savetxt(file, rows, "%.6f")
 

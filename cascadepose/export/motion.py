@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cascadepose.errors import InputError
+from cascadepose.files import atomic_paths, writing
 from cascadepose.skeletons import Skeleton
 from cascadepose.smoothing import resample
 from cascadepose.types import Track, VideoResult
@@ -72,6 +74,18 @@ def person_paths(path: Path, people: list[Motion]) -> list[Path]:
     if len(people) == 1:
         return [path]
     return [path.with_name(f"{path.stem}-{person.track_id}{path.suffix}") for person in people]
+
+
+def write_people(path: Path, people: list[Motion], write: Callable[[Motion, Path, str], None]) -> list[Path]:
+    """Write the file of each person, all of them or none: `write` gets the person, a temporary path and the name that
+    the file will have. Returns the files, see `person_paths`. Raises InputError where the place cannot be written.
+    """
+    paths = person_paths(path, people)
+    with atomic_paths(paths) as temporaries:
+        for person, file, temporary in zip(people, paths, temporaries, strict=True):
+            with writing(file):
+                write(person, temporary, file.name)
+    return paths
 
 
 def to_y_up(joints: np.ndarray, frame: str) -> np.ndarray:

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cascadepose.export import schema
-from cascadepose.export.motion import Motion, motions, person_paths
-from cascadepose.files import atomic_path
+from cascadepose.export.motion import Motion, motions, write_people
 from cascadepose.types import VideoResult
 
 _HEAD = (
@@ -30,19 +29,15 @@ def write(result: VideoResult, path: str | Path) -> list[Path]:
     mask. Raises InputError where nobody has 3D joints, a number is not finite, or the place cannot be written.
     """
     schema.check_finite(result)
-    people = motions(result)
-    paths = person_paths(Path(path), people)
-    for person, file in zip(people, paths, strict=True):
-        _write_person(person, file)
-    return paths
+    return write_people(Path(path), motions(result), _write_person)
 
 
-def _write_person(person: Motion, path: Path) -> None:
+def _write_person(person: Motion, path: Path, name: str) -> None:
     count, names = len(person), person.skeleton.names
     rate = f"{person.rate:.6f}"
     facts = (rate, rate, count, len(names), "m", rate, 1, count)
     lines = [
-        f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
+        f"PathFileType\t4\t(X/Y/Z)\t{name}",
         "\t".join(_HEAD),
         "\t".join(map(str, facts)),
         "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
@@ -51,6 +46,6 @@ def _write_person(person: Motion, path: Path) -> None:
     ]
     rows = np.column_stack([np.arange(1, count + 1), person.times, person.joints.reshape(count, -1)])
     formats = ["%d", "%.6f"] + ["%.6f"] * (3 * len(names))
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("\n".join(lines) + "\n")
         np.savetxt(file, rows, formats, delimiter="\t")
