@@ -10,11 +10,12 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from cascadepose.data.bodies import TO_COCO, adapt_body, mirror, random_head_turn, randomize_body
-from cascadepose.data.cameras import random_camera
+from cascadepose.data.cameras import VirtualCamera, random_camera
 from cascadepose.data.noise import detect
 from cascadepose.data.windows import sample_clip, window_table
 from cascadepose.errors import InputError
 from cascadepose.normalization import lifter_input
+from cascadepose.smoothing import fill_gaps
 
 EVAL_SEED = 2026  # cameras and noise of un-augmented items depend on this and the item's index only
 NOISES = ("clean", "detector", "mixed")
@@ -96,7 +97,10 @@ class MotionDataset(Dataset):
             body = adapt_body(self.clip(item))
             camera = random_camera(body, rng, whole=True)
             clean = self.noise == "clean"
-        joints, keypoints, scores = observe(body, camera, None if clean else rng)
+        level = None if isinstance(item, tuple) else 1.0
+        joints, keypoints, scores = observe(body, camera, None if clean else rng, level)
+        if self.context:  # a lifter that looks back only is shown lost frames as they are held, not interpolated
+            keypoints = fill_gaps(keypoints, scores.any(1), hold=True)
         if isinstance(item, tuple) and rng.random() < 0.08:
             joints, keypoints, scores = hold(rng, joints, keypoints, scores, first=self.context > 0)
         x = lifter_input(keypoints, scores, camera.image_size, *self.seen)
@@ -119,8 +123,10 @@ class MotionDataset(Dataset):
         return randomize_body(adapt_body(joints, random_head_turn(self.num_frames, rng)), rng)
 
 
-def observe(body: np.ndarray, camera, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Extended world joints [T, 21, 3] through a camera, with detector noise where a generator is given.
+def observe(
+    body: np.ndarray, camera: VirtualCamera, rng: np.random.Generator | None, level: float | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Extended world joints [T, 21, 3] through a camera, with detector noise of a level where a generator is given.
 
     Returns root-relative camera-frame joints [T, 17, 3] in metres, COCO17 keypoints [T, 17, 2] px and scores [T, 17].
     """
@@ -129,7 +135,7 @@ def observe(body: np.ndarray, camera, rng: np.random.Generator | None) -> tuple[
     keypoints = pixels[:, TO_COCO]
     if rng is None:
         return joints, keypoints, np.ones(keypoints.shape[:2], np.float32)
-    return joints, *detect(keypoints, camera.image_size, rng)
+    return joints, *detect(keypoints, camera.image_size, rng, level)
 
 
 def hold(rng: np.random.Generator, *arrays: np.ndarray, first: bool = False) -> list[np.ndarray]:

@@ -62,7 +62,11 @@ def evaluate_lifter(
             "joints": "17, Human3.6M order, root-relative (pelvis at the origin), camera axes, millimetres",
             "body": BODY,
             "2d_source": f"{noise}: COCO-17 keypoints of the projected body"
-            + (", detector-like errors, scores and lost frames" if noise == "detector" else ", every score 1"),
+            + (
+                ", errors and scores as measured of the packaged 2D stage, lost frames"
+                if noise == "detector"
+                else ", every score 1"
+            ),
             "video_rate_hz": source_rate / step,
             "lifter_rate_hz": lifter.frame_rate,
             "window": lifter.num_frames,
@@ -78,7 +82,7 @@ def _film(joints: np.ndarray, interval: float, noise: str, seed: list[int]) -> t
     rng = np.random.default_rng(seed)
     body = adapt_body(joints)
     camera = random_camera(body, rng, whole=True)
-    truth, keypoints, scores = observe(body, camera, rng if noise == "detector" else None)
+    truth, keypoints, scores = observe(body, camera, rng if noise == "detector" else None, level=1.0)
     return truth, Sequence2D(keypoints, scores, camera.image_size, np.arange(len(joints)) * interval)
 
 
