@@ -6,48 +6,31 @@ python tools/package_prtr.py --detector runs/detector/best.safetensors --keypoin
 
 import argparse
 import sys
-from pathlib import Path
-
-import yaml
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--detector", required=True, help="weights of `train_prtr.py --stage detector`")
-    parser.add_argument("--keypoints", required=True, help="weights of `train_prtr.py --stage keypoints`")
+    parser.add_argument("--detector", required=True, help="weights of `cascadepose train detector`")
+    parser.add_argument("--keypoints", required=True, help="weights of `cascadepose train keypoints`")
     parser.add_argument("--info", required=True, help="YAML with data, recipe, scores and licence, kept in the file")
     parser.add_argument("--out", required=True, help="the file to write")
     parser.add_argument("--side", type=int, default=320, help="longer image side for the detector, in pixels")
     parser.add_argument("--threshold", type=float, default=0.5, help="person score from which joints are looked for")
     parser.add_argument("--nms-iou", type=float, help="suppress the worse of two boxes that overlap more than this")
-    arguments = parser.parse_args(argv)
+    args = parser.parse_args(argv)
 
+    from cascadepose.config import read_yaml
     from cascadepose.errors import InputError
-    from cascadepose.hub import load_model, save_model
-    from cascadepose.models.prtr import PRTR
+    from cascadepose.packaging import package_prtr
 
     try:
-        detector, keypoints = load_model(arguments.detector), load_model(arguments.keypoints)
-        for part in (detector, keypoints):  # `config` is what the package's model is built from
-            part.backbone.fold()
-            part.config["backbone"] = part.config["backbone"] | {"folded": True}
-        model = PRTR(
-            detector.config,
-            keypoints.config,
-            "image",
-            detector_side=arguments.side,
-            aspect=keypoints.crop_size[1] / keypoints.crop_size[0],
-            threshold=arguments.threshold,
-            nms_iou=arguments.nms_iou,
-        )
-        model.detector.load_state_dict(detector.state_dict())
-        model.keypoints.load_state_dict(keypoints.state_dict())
-        save_model(model, arguments.out, "prtr", yaml.safe_load(Path(arguments.info).read_text()))
-    except (InputError, OSError) as error:
+        info = read_yaml(args.info)
+        package_prtr(args.detector, args.keypoints, args.out, info, args.side, args.threshold, args.nms_iou)
+    except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"wrote {arguments.out}")
+    print(f"wrote {args.out}")
     return 0
 
 

@@ -1,5 +1,6 @@
-"""The same as `cascadepose train detector`, `keypoints` and `joint`, from a working copy.
+"""The same as `cascadepose train detector`, `keypoints`, `joint` and `recipe`, from a working copy.
 
+python tools/train_prtr.py --config configs/default_accurate.yaml
 python tools/train_prtr.py --stage detector --config configs/prtr_detector_small.yaml
 torchrun --nproc_per_node 2 tools/train_prtr.py --stage keypoints --config configs/prtr_keypoints_small.yaml
 """
@@ -11,11 +12,24 @@ from cascadepose.cli import main as cascadepose
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train the stage that `--stage` names; the other options are the stage's own."""
+    """Train the stage that `--stage` names or, without it, the steps that the configuration lists; all else goes on to it."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--stage", choices=("detector", "keypoints", "joint"), default="detector")
+    parser.add_argument("--stage", choices=("detector", "keypoints", "joint", "recipe"))
+    parser.add_argument("--config")
     args, options = parser.parse_known_args(argv)
-    return cascadepose(["train", args.stage, *options])
+    config = [] if args.config is None else ["--config", args.config]
+    return cascadepose(["train", args.stage or _told_by(args.config), *config, *options])
+
+
+def _told_by(config: str | None) -> str:
+    """A recipe says so itself; any other configuration without a stage is the detector's."""
+    from cascadepose.errors import InputError
+    from cascadepose.training.recipe import is_recipe
+
+    try:
+        return "recipe" if config is not None and is_recipe(config) else "detector"
+    except InputError:
+        return "detector"  # which says what is wrong with the file
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""Recipes: the steps run in order with their options, and the result is packaged."""
+
+import pytest
+
+from cascadepose.errors import InputError
+from cascadepose.hub import load_model
+from cascadepose.packaging import package_prtr
+from cascadepose.tasks import detector, keypoints
+from cascadepose.training import recipe
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Two steps that name a configuration beside them."""
+    (tmp_path / "one.yaml").write_text("train: {lr: 0.1}\n")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "steps:\n- {stage: detector, config: one.yaml}\n- {stage: lifter, config: one.yaml, options: [-x, 1]}"
+    )
+    return path
+
+
+def test_steps_run_in_order_with_their_options(file, monkeypatch, capsys):
+    called = []
+    monkeypatch.setattr(recipe, "train", lambda stage, argv: called.append((stage, argv)) or file)
+    assert recipe.is_recipe(file)
+    assert recipe.follow(file, ["--train.seed", "3"]) == file
+    one = ["--config", str(file.with_name("one.yaml"))]
+    assert called == [("detector", [*one, "--train.seed", "3"]), ("lifter", [*one, "-x", "1", "--train.seed", "3"])]
+    assert "step 2 of 2: lifter" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps: []", "has no steps"),
+        ("steps: [{stage: keypoint, config: one.yaml}]", "did you mean keypoints"),
+        ("steps: [{stage: detector, config: two.yaml}]", "no such configuration"),
+        ("steps: [{stage: detector, config: one.yaml, option: []}]", "unknown key option: did you mean options"),
+        ("steps: [{stage: detector, config: one.yaml}]\npackage: {sides: 3}", "unknown key sides: did you mean side"),
+        ("steps: [7]", "must be a section"),
+    ],
+)
+def test_bad_recipes(file, text, message):
+    file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        recipe.read_recipe(file)
+
+
+def test_the_default_recipe_can_be_read(repository):
+    default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
+    assert [step.stage for step in default.steps] == ["detector", "keypoints", "keypoints", "keypoints"]
+    assert default.package["keypoints"].startswith("runs/keypoints_fine")
+
+
+def test_both_stages_are_packaged_as_one_model(coco_people, tmp_path):
+    backbone = {"name": "mobilenetv3_small_050", "levels": [2, 3, 4]}
+    small = {"d_model": 32, "num_heads": 4, "num_encoder_layers": 1, "num_decoder_layers": 1, "dim_feedforward": 64}
+    stages = {}
+    for name, module, config_class, model in (
+        ("detector", detector, detector.DetectorTaskConfig, {"backbone": backbone, "num_queries": 6, **small}),
+        (
+            "keypoints",
+            keypoints,
+            keypoints.KeypointTaskConfig,
+            {"backbone": backbone, "crop_size": [64, 48], "transformer": {**small, "num_queries": 20}},
+        ),
+    ):
+        task = module.build_task(config_class([coco_people], model=model))
+        stages[name] = tmp_path / f"{name}.safetensors"
+        task.save(task.model, stages[name], {"recipe": "a test"})
+    out = package_prtr(**stages, out=tmp_path / "prtr.safetensors", info={"data": "none"}, side=64, threshold=0.3)
+    model = load_model(out, kind="prtr")
+    assert (model.detector_side, model.threshold) == (64, 0.3)
+    with pytest.raises(InputError, match="person_detector"):
+        package_prtr(stages["keypoints"], stages["keypoints"], tmp_path / "x.safetensors", {})
