@@ -12,7 +12,7 @@ from cascadepose.cli import main as cascadepose
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train the stage that `--stage` names or, without it, the steps that the configuration lists; all else goes on to it."""
+    """Train the stage that `--stage` names, or without it the steps that the configuration lists; the rest goes on."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--stage", choices=("detector", "keypoints", "joint", "recipe"))
     parser.add_argument("--config")
