@@ -28,6 +28,7 @@ _HOMES = {
     "InputError": "errors",
     "Pipeline": "pipeline",
     "load": "pipeline",
+    "lift_file": "lift",
     "WeightsInfo": "hub",
     "list_models": "hub",
     "load_model": "hub",
@@ -50,6 +51,7 @@ __all__ = [
     "VideoResult",
     "WeightsInfo",
     "__version__",
+    "lift_file",
     "list_models",
     "load",
     "load_model",
@@ -59,6 +61,7 @@ __all__ = [
 if TYPE_CHECKING:
     from cascadepose.errors import InputError
     from cascadepose.hub import WeightsInfo, list_models, load_model, save_model
+    from cascadepose.lift import lift_file
     from cascadepose.pipeline import Pipeline, load
     from cascadepose.predictor import PosePredictor
     from cascadepose.skeletons import COCO17, H36M17, Skeleton

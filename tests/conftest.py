@@ -1,5 +1,6 @@
 """What every test may use: the shared data folder where there is one, small synthetic images, few threads."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -33,6 +34,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"shared data not found at {folder}: set CASCADEPOSE_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def foreign():
+    """The module foreign.py beside this file: 2D results as other programs write them."""
+    spec = importlib.util.spec_from_file_location("foreign", Path(__file__).with_name("foreign.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

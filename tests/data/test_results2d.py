@@ -1,6 +1,7 @@
 """2D results of other programs: each format as the program writes it, to people and tracks; and every other layout."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,71 +16,9 @@ FRAMES = 8
 
 
 @pytest.fixture
-def walkers(make_people):
+def walkers(foreign, make_people):
     """walkers(skeleton): for each frame two people, keypoints [2, K, 2] px and scores [2, K]."""
-
-    def make(skeleton=COCO17, frames=FRAMES):
-        found = []
-        for t in range(frames):
-            coco = make_people([(100 + 4 * t, 200, 160, t / 3), (420 - 5 * t, 220, 180, t / 2)])
-            names = {name: coco.keypoints[:, i] for i, name in enumerate(COCO17.names)}
-            middle = coco.keypoints.mean(1)
-            keypoints = np.stack([names.get(name, middle) for name in skeleton.names], 1)
-            found.append((keypoints, np.full(keypoints.shape[:2], 0.8, np.float32)))
-        return found
-
-    return make
-
-
-def triples(keypoints, scores):
-    return np.concatenate([keypoints, scores[..., None]], -1).reshape(-1).round(3).tolist()
-
-
-def xywh(keypoints):
-    low, high = keypoints.min(0) - 10, keypoints.max(0) + 10
-    return [*low.tolist(), *(high - low).tolist()]
-
-
-def alphapose(folder, frames, tracked):
-    entries = [
-        {"image_id": f"{t}.jpg", "category_id": 1, "keypoints": triples(k, s), "score": 2.9, "box": xywh(k)}
-        | ({"idx": [float(person + 5)]} if tracked else {})
-        for t, (keypoints, scores) in enumerate(frames)
-        for person, (k, s) in enumerate(zip(keypoints, scores, strict=True))
-    ]
-    path = folder / "alphapose-results.json"
-    path.write_text(json.dumps(entries))
-    return path
-
-
-def openpose(folder, frames, key="pose_keypoints_2d"):
-    folder = folder / "openpose"
-    folder.mkdir()
-    for t, (keypoints, scores) in enumerate(frames):
-        people = [{"person_id": [-1], key: triples(k, s), "face_keypoints_2d": []}
-                  for k, s in zip(keypoints, scores, strict=True)]  # fmt: skip
-        (folder / f"walk_{t:012d}_keypoints.json").write_text(json.dumps({"version": 1.3, "people": people}))
-    return folder
-
-
-def mmpose(folder, frames, kind):
-    instances = [
-        [
-            {"keypoints": k.tolist(), "keypoint_scores": s.tolist(), "bbox": [[*k.min(0).tolist(), *k.max(0).tolist()]],
-             "bbox_score": 0.7}
-            for k, s in zip(keypoints, scores, strict=True)
-        ]
-        for keypoints, scores in frames
-    ]  # fmt: skip
-    rows = [{"frame_id": t + (kind == "demo"), "instances": people} for t, people in enumerate(instances)]
-    content = {
-        "demo": {"meta_info": {"dataset_name": "coco"}, "instance_info": rows},
-        "video": rows,
-        "image": instances[0],
-    }
-    path = folder / "mmpose.json"
-    path.write_text(json.dumps(content[kind]))
-    return path
+    return partial(foreign.walkers, make_people)
 
 
 def check(people, frames, skeleton, atol=2e-3):
@@ -103,24 +42,24 @@ def check(people, frames, skeleton, atol=2e-3):
 
 @pytest.mark.parametrize("tracked", [True, False], ids=["ids", "no ids"])
 @pytest.mark.parametrize("skeleton", [COCO17, HALPE26], ids=lambda s: s.name)
-def test_alphapose(skeleton, tracked, walkers, tmp_path):
+def test_alphapose(foreign, skeleton, tracked, walkers, tmp_path):
     frames = walkers(skeleton)
-    tracks = check(read_people(alphapose(tmp_path, frames, tracked)), frames, skeleton)
+    tracks = check(read_people(foreign.alphapose(tmp_path, frames, tracked)), frames, skeleton)
     assert [track.track_id for track in tracks] == ([5, 6] if tracked else [1, 2])
     converted = convert_tracks(tracks, COCO17)
     np.testing.assert_allclose(converted[0].keypoints, tracks[0].keypoints[:, :17], atol=1e-4)
 
 
-def test_alphapose_of_the_whole_body(walkers, tmp_path):
+def test_alphapose_of_the_whole_body(foreign, walkers, tmp_path):
     """136 joints: the body comes first."""
     frames = walkers(HALPE26)
     longer = [(np.pad(k, ((0, 0), (0, 110), (0, 0))), np.pad(s, ((0, 0), (0, 110)))) for k, s in frames]
-    check(read_people(alphapose(tmp_path, longer, False)), frames, HALPE26)
+    check(read_people(foreign.alphapose(tmp_path, longer, False)), frames, HALPE26)
 
 
-def test_alphapose_skips_frames_without_people(walkers, tmp_path):
+def test_alphapose_skips_frames_without_people(foreign, walkers, tmp_path):
     """Frames 3 and 4 are not in the file: they are there in the tracks, not observed."""
-    path = alphapose(tmp_path, walkers(frames=9), True)
+    path = foreign.alphapose(tmp_path, walkers(frames=9), True)
     entries = [entry for entry in json.loads(path.read_text()) if entry["image_id"] not in ("3.jpg", "4.jpg")]
     path.write_text(json.dumps(entries))
     for track in read_people(path).tracks():
@@ -130,10 +69,10 @@ def test_alphapose_skips_frames_without_people(walkers, tmp_path):
 
 
 @pytest.mark.parametrize("skeleton", [BODY25, OPENPOSE18, HALPE26], ids=lambda s: s.name)
-def test_openpose(skeleton, walkers, tmp_path):
+def test_openpose(foreign, skeleton, walkers, tmp_path):
     frames = walkers(skeleton)
     key = "pose_keypoints" if skeleton is OPENPOSE18 else "pose_keypoints_2d"
-    tracks = check(read_people(openpose(tmp_path, frames, key)), frames, skeleton)
+    tracks = check(read_people(foreign.openpose(tmp_path, frames, key)), frames, skeleton)
     coco = convert_tracks(tracks, COCO17)
     expected = walkers(COCO17)
     sides = sorted(range(2), key=lambda i: coco[i].keypoints[0, :, 0].mean())
@@ -142,9 +81,9 @@ def test_openpose(skeleton, walkers, tmp_path):
     assert convert_tracks(tracks, H36M17)[0].skeleton is H36M17
 
 
-def test_joints_that_were_not_found_are_interpolated(walkers, tmp_path):
+def test_joints_that_were_not_found_are_interpolated(foreign, walkers, tmp_path):
     """OpenPose writes 0, 0, 0 for them: no pose is drawn to the corner of the image."""
-    folder = openpose(tmp_path, walkers(BODY25))
+    folder = foreign.openpose(tmp_path, walkers(BODY25))
     for t in (2, 3):
         file = folder / f"walk_{t:012d}_keypoints.json"
         content = json.loads(file.read_text())
@@ -162,34 +101,28 @@ def test_joints_that_were_not_found_are_interpolated(walkers, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["video", "demo"])
-def test_mmpose_videos(kind, walkers, tmp_path):
+def test_mmpose_videos(foreign, kind, walkers, tmp_path):
     frames = walkers()
-    people = read_people(mmpose(tmp_path, frames, kind))
+    people = read_people(foreign.mmpose(tmp_path, frames, kind))
     check(people, frames, COCO17, atol=1e-4)
     assert people.poses()[0].box_scores == pytest.approx([0.7, 0.7])
 
 
-def test_mmpose_image(walkers, tmp_path):
-    people = read_people(mmpose(tmp_path, walkers(), "image"))
+def test_mmpose_image(foreign, walkers, tmp_path):
+    people = read_people(foreign.mmpose(tmp_path, walkers(), "image"))
     assert people.num_frames == 1
     assert len(people.tracks(min_hits=1)) == 2
 
 
-def test_coco_results(walkers, tmp_path):
+def test_coco_results(foreign, walkers, tmp_path):
     frames = walkers()
-    entries = [
-        {"image_id": t, "category_id": 1, "keypoints": triples(k, s), "score": 0.5}
-        for t, (keypoints, scores) in enumerate(frames)
-        for k, s in zip(keypoints, scores, strict=True)
-    ]
-    (tmp_path / "results.json").write_text(json.dumps(entries))
-    check(read_people(tmp_path / "results.json"), frames, COCO17)
+    check(read_people(foreign.coco(tmp_path, frames)), frames, COCO17)
 
 
-def test_coco_results_of_images_far_apart(walkers, tmp_path):
+def test_coco_results_of_images_far_apart(foreign, walkers, tmp_path):
     """Numbers of COCO's images are no frame numbers; reading stays quick."""
     keypoints, scores = walkers()[0]
-    entries = [{"image_id": i, "category_id": 1, "keypoints": triples(keypoints[0], scores[0]), "score": 1.0}
+    entries = [{"image_id": i, "category_id": 1, "keypoints": foreign.triples(keypoints[0], scores[0]), "score": 1.0}
                for i in (139, 285, 581781)]  # fmt: skip
     (tmp_path / "results.json").write_text(json.dumps(entries))
     people = read_people(tmp_path / "results.json")
@@ -197,11 +130,9 @@ def test_coco_results_of_images_far_apart(walkers, tmp_path):
     assert [len(track) for track in people.tracks()] == [1]  # of the last image: nobody stays long enough to be doubted
 
 
-def test_rtmlib(walkers, tmp_path):
+def test_rtmlib(foreign, walkers, tmp_path):
     frames = walkers(HALPE26)
-    dump = [{"keypoints": k.tolist(), "scores": s.tolist()} for k, s in frames]
-    (tmp_path / "rtmlib.json").write_text(json.dumps(dump))
-    check(read_people(tmp_path / "rtmlib.json"), frames, HALPE26, atol=1e-4)
+    check(read_people(foreign.rtmlib(tmp_path, frames)), frames, HALPE26, atol=1e-4)
     check(from_frames(frames), frames, HALPE26, atol=1e-4)
     with_gap = from_frames([*frames[:4], ([], []), *frames[5:]])
     assert sorted(with_gap.poses()) == [0, 1, 2, 3, 5, 6, 7]
@@ -242,18 +173,11 @@ def test_custom_videos_of_videopose3d(rng, tmp_path):
 
 @pytest.mark.parametrize("named", [True, False], ids=["names", "numbers"])
 @pytest.mark.parametrize("people", [True, False], ids=["ids", "no ids"])
-def test_csv(named, people, walkers, tmp_path):
+def test_csv(foreign, named, people, walkers, tmp_path):
     frames = walkers()
     if not people:
         frames = [(k[:1], s[:1]) for k, s in frames]
-    lines = ["frame," + "person," * people + "joint,x,y,score"]
-    for t, (keypoints, scores) in enumerate(frames):
-        for who, (points, marks) in enumerate(zip(keypoints, scores, strict=True)):
-            for joint, ((x, y), mark) in enumerate(zip(points, marks, strict=True)):
-                cells = [t, *([who] if people else []), COCO17.names[joint] if named else joint, x, y, mark]
-                lines.append(",".join(map(str, cells)))
-    (tmp_path / "x.csv").write_text("\n".join(lines))
-    found = read_people(tmp_path / "x.csv")
+    found = read_people(foreign.csv(tmp_path, frames, people, COCO17.names if named else None))
     if people:
         check(found, frames, COCO17, atol=1e-3)
     else:
@@ -287,9 +211,9 @@ def test_other_layouts_are_one_clear_line(format, content, tmp_path):
     assert str(path) in str(caught.value)
 
 
-def test_messages_name_the_remedy(walkers, tmp_path, rng):
+def test_messages_name_the_remedy(foreign, walkers, tmp_path, rng):
     frames = walkers()
-    path = alphapose(tmp_path, [(k[:, :15], s[:, :15]) for k, s in frames], False)
+    path = foreign.alphapose(tmp_path, [(k[:, :15], s[:, :15]) for k, s in frames], False)
     with pytest.raises(InputError, match=r"15 joints, known are lists of 17, 18, 25.*name the skeleton: coco17"):
         read_people(path)
     with pytest.raises(InputError, match="unknown skeleton 'smpl'"):
@@ -303,7 +227,7 @@ def test_messages_name_the_remedy(walkers, tmp_path, rng):
         (tmp_path / "empty").mkdir()
         read_people(tmp_path / "empty")
     with pytest.raises(InputError, match="same person twice"):
-        entries = json.loads(alphapose(tmp_path, frames, True).read_text())
+        entries = json.loads(foreign.alphapose(tmp_path, frames, True).read_text())
         path.write_text(json.dumps([entry | {"idx": 1} for entry in entries]))
         read_people(path).tracks()
     with pytest.raises(InputError, match="only be told apart by ids"):

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_several_people_get_a_file_each(make_walkers, tmp_path):
 def test_nobody_found(make_walkers, tmp_path):
     nobody = make_walkers(people=0)
     nobody.save(tmp_path / "out", formats=ALL)
-    assert listing(tmp_path / "out") == ["poses.csv", "poses.json", "poses.npz"]
+    assert listing(tmp_path / "out") == ["poses.csv", "poses.html", "poses.json", "poses.npz"]
     with pytest.raises(InputError, match="nobody was found"):
         nobody.save(tmp_path / "x.bvh")
 
@@ -150,11 +151,14 @@ def test_full_disk_that_only_python_tells(make_walkers, tmp_path, monkeypatch):
         whole(content, path, **more)
         os.truncate(path, 4096)
 
-    whole = ezc3d.c3d.write
+    def full_for_writing(path, mode="r", *arguments, **more):
+        return full() if "w" in mode else opened(path, mode, *arguments, **more)
+
+    whole, opened = ezc3d.c3d.write, Path.open
     monkeypatch.setattr(ezc3d.c3d, "write", cut_off)
     for target in ("numpy.savetxt", "numpy.savez_compressed", "pathlib.Path.write_text", "pathlib.Path.write_bytes"):
         monkeypatch.setattr(target, full)
-    monkeypatch.setattr("pathlib.Path.open", full)
+    monkeypatch.setattr("pathlib.Path.open", full_for_writing)
     result = make_walkers()
     (tmp_path / "out").mkdir()
     for name in ALL:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from cascadepose.data.layouts import expects
@@ -57,7 +58,8 @@ def read_people(path: str | Path, format: str | None = None, skeleton: str | Non
     people = _reader(format)(path, None if skeleton is None else SKELETONS[skeleton])
     if any(not 0 <= entry.frame < MOST_FRAMES for entry in people.sightings):
         raise InputError(f"{path}: has frame numbers below 0 or beyond {MOST_FRAMES}; number the frames from 0 on")
-    return people
+    # somebody of whom not one joint was found was not seen
+    return replace(people, sightings=tuple(entry for entry in people.sightings if (entry.scores > 0).any()))
 
 
 def _reader(format: str) -> Callable[[Path, Skeleton | None], People2D]:

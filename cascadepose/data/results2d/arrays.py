@@ -57,9 +57,9 @@ def read_rtmlib(path: Path, skeleton: Skeleton | None = None) -> People2D:
 def read(path: Path, skeleton: Skeleton | None = None) -> People2D:
     """An npz with `keypoints` [T, K, 2 or 3] (one person) or [T, P, K, 2 or 3], pixels, the third number a score.
 
-    `scores` [T, K] or [T, P, K] and `fps` may stand beside it. A person is not there whose joints all have score 0 or
-    are not numbers. The second axis keeps who is who. VideoPose3D's custom files (`positions_2d`) are read too, if they
-    hold one video. Raises InputError for another layout.
+    `scores` [T, K] or [T, P, K], `fps` and `size` (w, h) may stand beside it. A person is not there whose joints all
+    have score 0 or are not numbers. The second axis keeps who is who. VideoPose3D's custom files (`positions_2d`) are
+    read too, if they hold one video. Raises InputError for another layout.
     """
     content = read_npz(path)
     if isinstance(content.get("positions_2d"), dict):
@@ -85,7 +85,7 @@ def read(path: Path, skeleton: Skeleton | None = None) -> People2D:
         if (scores > 0).any():
             found.append(sighting(frame, keypoints, scores, track_id=person + 1))
     fps = float(content["fps"]) if "fps" in content else None
-    return People2D(tuple(found), skeleton or COCO17, len(points), fps)
+    return People2D(tuple(found), skeleton or COCO17, len(points), fps, _pair(content.get("size")))
 
 
 def _custom(path: Path, content: dict[str, Any], skeleton: Skeleton | None) -> People2D:
@@ -99,4 +99,12 @@ def _custom(path: Path, content: dict[str, Any], skeleton: Skeleton | None) -> P
         raise InputError(f"{path}: positions_2d has shape {points.shape}; expected [T,17,2] pixels")
     frames = ((frame[None, :, :2], np.ones((1, len(frame)))) for frame in points)
     people = from_frames(frames, skeleton, where=str(path))
-    return replace(people, sightings=tuple(replace(entry, track_id=1) for entry in people.sightings))
+    sightings = tuple(replace(entry, track_id=1) for entry in people.sightings)
+    facts = content.get("metadata", {}).get("video_metadata", {}).get(next(iter(videos)), {})
+    return replace(people, sightings=sightings, size=_pair([facts[side] for side in ("w", "h") if side in facts]))
+
+
+def _pair(values: Any) -> tuple[int, int] | None:
+    """Width and height, None where they are not given."""
+    sides = [] if values is None else [int(side) for side in np.ravel(values)]
+    return (sides[0], sides[1]) if len(sides) == 2 and min(sides) > 0 else None

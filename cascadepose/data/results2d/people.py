@@ -49,12 +49,15 @@ class Sighting:
 
 @dataclass(frozen=True, eq=False)
 class People2D:
-    """Everything in a result file: sightings in the joints of `skeleton`; num_frames that the file speaks of."""
+    """Everything in a result file: sightings in the joints of `skeleton`; num_frames that the file speaks of; the frame
+    rate, and the size (w, h) px of the frames, where it states them.
+    """
 
     sightings: tuple[Sighting, ...]
     skeleton: Skeleton
     num_frames: int
     fps: float | None = None
+    size: tuple[int, int] | None = None
 
     def poses(self) -> dict[int, Poses2D]:
         """The people of each frame that has any, in the file's order; joints that were not found lie mid-box."""
@@ -63,22 +66,24 @@ class People2D:
             rows.setdefault(entry.frame, []).append(entry)
         return {frame: _stack(rows[frame], self.skeleton) for frame in sorted(rows)}
 
-    def tracks(self, fps: float | None = None, min_hits: int = 3) -> list[Track]:
+    def tracks(self, fps: float | None = None, min_hits: int = 3, times: np.ndarray | None = None) -> list[Track]:
         """One track a person, by id: the program's ids where it gave them, else people are followed by their poses.
 
         fps       of the video, which few formats state (default: the file's, else 30)
         min_hits  see `Tracker`; not used with the program's ids
+        times     [F] seconds of every frame of the video, up to the last sighting at least (default: from fps)
 
         Frames between sightings are interpolated and not observed; so are, with score 0, joints that were not found.
         Raises InputError for an id that is twice in a frame.
         """
-        fps, poses = fps or self.fps or 30.0, self.poses()
-        keys = self._given_ids() or _followed(poses, fps, min_hits)
+        poses = self.poses()
+        if times is None:
+            times = np.arange(max(poses, default=-1) + 1) / (fps or self.fps or 30.0)
+        keys = self._given_ids() or _followed(poses, times, min_hits)
         builder = TrackBuilder()
         for frame, people in poses.items():
             builder.add(frame, people, np.array(keys[frame], np.int64))
         known = {key: key for frame in keys.values() for key in frame if key > 0}
-        times = np.arange(max(poses, default=-1) + 1) / fps
         return [_filled(track) for track in builder.tracks(known, times)]
 
     def _given_ids(self) -> dict[int, list[int]]:
@@ -153,8 +158,8 @@ def convert_tracks(tracks: Sequence[Track], skeleton: Skeleton) -> list[Track]:
     return converted
 
 
-def _followed(poses: dict[int, Poses2D], fps: float, min_hits: int) -> dict[int, list[int]]:
-    """Ids by frame from following people by their poses; 0 for who is left out."""
+def _followed(poses: dict[int, Poses2D], times: np.ndarray, min_hits: int) -> dict[int, list[int]]:
+    """Ids by frame from following people by their poses; 0 for who is left out. times [F] s of all frames."""
     skeleton = next(iter(poses.values())).skeleton if poses else COCO17
     if not set(COCO17.names) <= set(skeleton.names):
         if any(len(people) > 1 for people in poses.values()):
@@ -162,9 +167,11 @@ def _followed(poses: dict[int, Poses2D], fps: float, min_hits: int) -> dict[int,
         return {frame: [1] for frame in poses}
     tracker, keys, last = Tracker(min_hits=min_hits), {}, None
     for frame, people in poses.items():
-        for gap in range(min(frame - (frame if last is None else last) - 1, int(FORGOTTEN * fps))):
-            tracker.update((last + 1 + gap) / fps, Poses2D.empty())
-        keys[frame] = tracker.update(frame / fps, _as_coco(people)).tolist()
+        for time in times[frame if last is None else last + 1 : frame]:
+            if time - times[last] > FORGOTTEN:
+                break
+            tracker.update(time, Poses2D.empty())
+        keys[frame] = tracker.update(times[frame], _as_coco(people)).tolist()
         last = frame
     tracker.finish()
     return {frame: [tracker.ids.get(key, 0) for key in present] for frame, present in keys.items()}

@@ -1,0 +1,206 @@
+"""2D poses that somebody else found, or an earlier run, to 3D.
+
+    result = lift_file("alphapose-results.json", size=(1280, 720), fps=30)
+    result.save("out")
+
+Tracks keep the joints of the file; the lifter sees them as its own, see `normalization.presented_skeleton`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cascadepose import __version__
+from cascadepose.data.frames import open_source
+from cascadepose.data.results2d import FORMATS, People2D, read_people
+from cascadepose.errors import InputError
+from cascadepose.export import is_result, load_result
+from cascadepose.pipeline import LIFTER_WEIGHTS, Pipeline, load_lifter
+from cascadepose.timing import StageClock
+from cascadepose.types import VideoResult
+
+__all__ = ["OWN", "lift_file", "lift_result", "read_poses"]
+
+OWN = "cascadepose"  # the format of our own results, beside those of `read_people`
+_MIN_HITS = 3  # frames in which a person without an id has to be seen, as in a video
+_MARGIN = 0.25  # of the frame's size by which joints may lie beyond its border
+_FRACTIONS = 2.0  # px; a file whose joints all lie within it counts in something else than pixels
+
+
+def lift_file(
+    path: str | Path,
+    lifter: str | Path | None = LIFTER_WEIGHTS,
+    *,
+    format: str | None = None,
+    joints: str | None = None,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    video: Any = None,
+    first_frame: int = 0,
+    device: str | None = None,
+    flip_test: bool = True,
+    clock: StageClock | None = None,
+) -> VideoResult:
+    """Read 2D poses from a file and lift them: `read_poses`, then `lift_result`, whose arguments these are.
+
+    clock  counts the time of each stage
+    Raises InputError as they do.
+    """
+    clock = clock or StageClock()
+    with clock.stage("read"):
+        what = {"format": format, "joints": joints, "size": size, "fps": fps, "video": video}
+        result = read_poses(path, **what, first_frame=first_frame)
+    return lift_result(result, lifter, device, flip_test, clock)
+
+
+def lift_result(
+    result: VideoResult,
+    lifter: str | Path | None = LIFTER_WEIGHTS,
+    device: str | None = None,
+    flip_test: bool = True,
+    clock: StageClock | None = None,
+) -> VideoResult:
+    """The same 2D tracks with the 3D joints of this lifter instead of those they may have.
+
+    lifter     packaged name, path or hub address; None for 2D only
+    device     such as "cpu" or "cuda:1"; None takes a GPU where there is one
+    flip_test  average the lifter's answer with that for the mirrored person
+
+    Raises InputError for an unknown lifter or device, and for joints that the lifter cannot be given.
+    """
+    clock, model = clock or StageClock(), None
+    facts = {name: value for name, value in result.weights.items() if name != "lifter"}
+    if lifter is not None:
+        model, facts["lifter"] = load_lifter(lifter, device, flip_test)
+    tracks = [replace(track, poses3d=None) for track in result.tracks]
+    tracks = Pipeline(None, model, flip_test=flip_test).lift(tracks, result.frame_size, clock)
+    return replace(result, tracks=tuple(tracks), weights=facts, version=__version__, stage_seconds=dict(clock.seconds))
+
+
+def read_poses(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    joints: str | None = None,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    video: Any = None,
+    first_frame: int = 0,
+) -> VideoResult:
+    """2D poses of other programs, or a result of our own, as tracks without 3D joints.
+
+    format       one of data.results2d.FORMATS, or "cascadepose"; None: by the file's name and content
+    joints       name of the joint set (see skeletons.SKELETONS) where their number or names do not say it
+    size         (w, h) px of the frames; None: as the file or the video states
+    fps          frame rate; None: as the file or the video states
+    video        the frames that the poses were found in (see data.frames.open_source), for size, times and drawing
+    first_frame  number that the file gives the first frame of the video
+
+    Ids of the file are kept; where it has none, people are followed by their poses. A frame in which somebody is
+    missing is part of the track, not observed. Raises InputError for a file that is missing, empty or of another
+    layout, for joints of no known set, where size or fps are not known, and for poses that do not fit them.
+    """
+    path = Path(path)
+    if format not in (None, OWN, *FORMATS):
+        raise InputError(f"unknown format {format!r}; use one of: {', '.join([OWN, *FORMATS])}")
+    if format == OWN or (format is None and is_result(path)):
+        return _own(path, joints, size, fps)
+    people = _renumbered(path, read_people(path, format, joints), first_frame)
+    count = max([people.num_frames, *(entry.frame + 1 for entry in people.sightings)])
+    if not count:
+        raise InputError(f"{path}: holds no frames; is it the right file?")
+    if video is not None:
+        times, size, fps, source = _clock_of(video, path, count, size, fps)
+    else:
+        size, fps, source = size or people.size, fps or people.fps, path
+        _check_known(path, size, fps, count)
+        times = np.arange(count) / (fps or 1.0)
+    _check_pixels(path, people, size)
+    tracks = people.tracks(fps, 1 if fps is None else _MIN_HITS, times)
+    notes = _notes(len(people.sightings), sum(int(track.observed.sum()) for track in tracks))
+    facts = {"keypoints": {"name": path.name, "joints": people.skeleton.name}}
+    return VideoResult(tuple(tracks), size, fps, times, str(source), facts, __version__, notes=notes)
+
+
+def _own(path: Path, joints: str | None, size: tuple[int, int] | None, fps: float | None) -> VideoResult:
+    """A result of our own, which knows its joints, size and times. Raises InputError where they are given otherwise."""
+    result = load_result(path)
+    stated = {"frame size": result.frame_size, "frame rate": result.fps}
+    if result.tracks:
+        stated["joint set"] = result.tracks[0].skeleton.name
+    given = {"frame size": size, "frame rate": fps, "joint set": joints}
+    for name, value in stated.items():
+        if given[name] not in (None, value):
+            raise InputError(f"{path}: states its own {name}, {value}, not {given[name]}; leave that out")
+    return replace(result, tracks=tuple(replace(track, poses3d=None) for track in result.tracks))
+
+
+def _renumbered(path: Path, people: People2D, first: int) -> People2D:
+    """The people with frames counted from 0 where the file counts from `first`."""
+    if not first:
+        return people
+    lowest = min((entry.frame for entry in people.sightings), default=first)
+    if lowest < first:
+        raise InputError(f"{path}: has a frame {lowest}, before the first one, {first}; give a lower first frame")
+    moved = tuple(replace(entry, frame=entry.frame - first) for entry in people.sightings)
+    return replace(people, sightings=moved, num_frames=max(people.num_frames - first, 0))
+
+
+def _check_known(path: Path, size: tuple[int, int] | None, fps: float | None, count: int) -> None:
+    if size is None:
+        raise InputError(
+            f"{path}: does not state the size of the frames; give it (--size 1280x720) or the video (--video FILE)"
+        )
+    if fps is None and count > 1:
+        raise InputError(f"{path}: does not state the frame rate; give it (--fps 25) or the video (--video FILE)")
+    if fps is not None and not 0 < fps < float("inf"):
+        raise InputError(f"{path}: {fps} is no frame rate; give one in frames a second, such as 25")
+
+
+def _clock_of(
+    video: Any, path: Path, count: int, size: tuple[int, int] | None, fps: float | None
+) -> tuple[np.ndarray, tuple[int, int], float | None, str]:
+    """Times [F], size, rate and name of a video whose frames the poses of `path` number, `count` of them at least."""
+    frames = open_source(video, fps)
+    if frames.live:
+        raise InputError(f"{frames.name}: has no frames that can be counted; give the recording")
+    if size is not None and tuple(size) != tuple(frames.size):
+        sizes = " not ".join("x".join(map(str, pair)) for pair in (frames.size, size))
+        raise InputError(f"{frames.name}: its frames are {sizes}; leave the size out")
+    times = np.array([frame.timestamp for frame in frames])
+    if count > len(times):
+        raise InputError(
+            f"{path}: speaks of frame {count - 1}, but {frames.name} has {len(times)}, counted from 0; is it the video "
+            "that the poses were found in? Where the file counts from 1, say so (--first-frame 1)"
+        )
+    return times, tuple(frames.size), frames.fps, frames.name
+
+
+def _check_pixels(path: Path, people: People2D, size: tuple[int, int]) -> None:
+    """Raises InputError where most of the joints cannot be pixels of such a frame."""
+    points = [entry.keypoints[entry.scores > 0] for entry in people.sightings]
+    if not points:
+        return
+    points, extent = np.concatenate(points), np.array(size)
+    far = np.abs(points).max(0)
+    if (far < _FRACTIONS).all():
+        raise InputError(f"{path}: its joints reach {far.max():.2g}, which are no pixels; multiply by the frame size")
+    inside = ((points > -_MARGIN * extent) & (points < (1 + _MARGIN) * extent)).all(1)
+    if inside.mean() < 0.5:
+        raise InputError(
+            f"{path}: most joints lie outside of {size[0]}x{size[1]} (they reach {far[0]:.0f}, {far[1]:.0f}); give the "
+            "size of the frames that the poses were found in"
+        )
+
+
+def _notes(sightings: int, kept: int) -> tuple[str, ...]:
+    if not sightings:
+        return ("nobody is in the file",)
+    left = sightings - kept
+    if left <= 0:
+        return ()
+    return (f"{left} sighting{'s'[: left > 1]} left out: of people seen in fewer than {_MIN_HITS} frames, or twice",)
