@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,14 +37,17 @@ class VirtualCamera:
         return camera, project(before, self.intrinsics)
 
 
-def random_camera(joints: np.ndarray, rng: np.random.Generator, whole: bool) -> VirtualCamera:
+def random_camera(
+    joints: np.ndarray, rng: np.random.Generator, whole: bool, sizes: Sequence[tuple[int, int]] = ASPECTS
+) -> VirtualCamera:
     """A camera that looks at the motion `joints` [T, J, 3] (world, metres, y up).
 
     Any side, elevation about 7 +- 13 degrees, roll 3 degrees, field of view 30 to 80 degrees over the longer side, the
     standing person 30 to 95 % of the image height. `whole`: far enough back to keep the entire motion in view;
-    otherwise the person may leave the image, which is how truncated people come about.
+    otherwise the person may leave the image, which is how truncated people come about. sizes: (width, height) of the
+    image, to draw from.
     """
-    width, height = ASPECTS[rng.integers(len(ASPECTS))]
+    width, height = sizes[rng.integers(len(sizes))]
     focal = max(width, height) / (2 * np.tan(np.radians(rng.uniform(30, 80)) / 2))
     low, high = joints.min((0, 1)), joints.max((0, 1))
     person = (joints[..., 1].max(-1) - joints[..., 1].min(-1)).mean()

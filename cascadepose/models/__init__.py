@@ -21,10 +21,19 @@ def model_class(kind: str) -> type[nn.Module]:
     return getattr(importlib.import_module(module, __name__), name)
 
 
+def kind_of(model: nn.Module) -> str:
+    """The kind that `build` would make such a model from. Raises ValueError for a class that none has."""
+    found = [kind for kind, (_, name) in KINDS.items() if name == type(model).__name__]
+    if not found:
+        raise ValueError(f"a {type(model).__name__} is no kind of model: use one of {', '.join(KINDS)}")
+    return found[0]
+
+
 KINDS = {
     "person_detector": (".detector", "PersonDetector"),
     "keypoint_estimator": (".keypoints", "KeypointEstimator"),
     "prtr": (".prtr", "PRTR"),
+    "cascade": (".cascade", "CascadePose"),
     "dstformer": (".lifters.dstformer", "DSTformer"),
     "poseformer": (".lifters.poseformer", "PoseFormer"),
     "poseformerv2": (".lifters.poseformerv2", "PoseFormerV2"),

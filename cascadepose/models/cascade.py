@@ -1,5 +1,7 @@
 """The whole cascade as one differentiable function: frames to 3D joints."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -12,56 +14,80 @@ from cascadepose.normalization import declared_input, lifter_input
 class CascadePose(nn.Module):
     """Person detector, keypoint transformer and lifter, one behind the other.
 
-    prtr: PRTR in either form. lifter: any lifter, with the attributes that it declares (input and output skeleton,
-        normalisation, channels). A 3D loss on its output reaches the weights of the first convolution, unless that is
-        frozen.
+    prtr: PRTR in either form, or its keyword arguments. lifter: any lifter, with the attributes that it declares (input
+        and output skeleton, normalisation, channels), or its keyword arguments and its "kind". A 3D loss on the output
+        reaches the weights of the first convolution, unless that is frozen.
     """
 
-    def __init__(self, prtr: PRTR, lifter: nn.Module):
+    def __init__(self, prtr: PRTR | dict, lifter: nn.Module | dict):
         super().__init__()
-        self.prtr = prtr
-        self.lifter = lifter
+        from cascadepose.models import build, kind_of
 
-    def forward(self, clips: Tensor, boxes: Tensor | None = None, max_people: int = 1) -> dict[str, Tensor]:
+        self.prtr = PRTR(**prtr) if isinstance(prtr, dict) else prtr
+        self.lifter = build(**lifter) if isinstance(lifter, dict) else lifter
+        self.config = {"prtr": self.prtr.config, "lifter": {"kind": kind_of(self.lifter), **self.lifter.config}}
+
+    def forward(
+        self,
+        clips: Tensor,
+        boxes: Tensor | Callable[[dict], Tensor] | None = None,
+        max_people: int = 1,
+        windows: Tensor | None = None,
+    ) -> dict:
         """Clips of frames -> 3D joints of the people in them.
 
-        clips: [B, T, 3, H, W] RGB in 0..1.
-        boxes: [B, T, P, 4] cxcywh relative to the frame, one slot a person; None lets the detector choose (`follow`)
-            the `max_people` best people of the middle frame.
+        clips: [B, T, 3, H, W] RGB in 0..1; or, with `windows`, frames [F, 3, H, W].
+        windows: [B, T] which frames a clip consists of; a picture may stand still for T frames and be looked at once.
+        boxes: [B, T, P, 4] ([F, P, 4] of frames) cxcywh relative to the frame, one slot a person; or what makes them
+            [F, P, 4] of the detector's outputs (training looks at the queries that were matched); None lets the
+            detector choose (`follow`) the `max_people` best people of each clip's middle frame.
 
         Returns `joints` [B, P, T', J, 3] metres, root-relative, camera axes (T' = T, or 1 for a lifter that answers for
         one frame); `keypoints` [B, P, T, K, 2] and `sigma` [B, P, T, K, 2] in pixels of the clip, `scores` [B, P, T,
-        K], and `boxes` [B, P, T, 4]. Gradients flow from each of them to the pixels and to every weight that is not
-        frozen.
+        K], and `boxes` [B, P, T, 4]; and `people`, PRTR's own outputs of F * P people, a frame's one after another.
+        Gradients flow from each of them to the pixels and to every weight that is not frozen.
+
+        Raises ValueError for frames whose clips nobody names.
         """
-        batch_size, length = clips.shape[:2]
+        if windows is None and clips.dim() != 5:
+            raise ValueError(f"clips are [B, T, 3, H, W], not {tuple(clips.shape)}; frames need windows")
+        if windows is None:
+            windows = torch.arange(clips.shape[0] * clips.shape[1], device=clips.device).view(clips.shape[:2])
+            clips = clips.flatten(0, 1)
+            boxes = boxes.flatten(0, 1) if isinstance(boxes, Tensor) else boxes
         size = (clips.shape[-2], clips.shape[-1])
-        frames = ImageBatch(clips.flatten(0, 1), (size,) * (batch_size * length))
+        frames = ImageBatch(clips, (size,) * len(clips))
         detections: dict = {}
-        if boxes is None:
+        if not isinstance(boxes, Tensor):
             detections = self.prtr.detect(frames)
-            logits = detections["pred_logits"].unflatten(0, (batch_size, length))
-            boxes = follow(logits, detections["pred_boxes"].unflatten(0, (batch_size, length)), max_people)
-        people = boxes.shape[2]
+            boxes = _followed(detections, windows, max_people) if boxes is None else boxes(detections)
+        people = boxes.shape[1]
         index = torch.arange(len(frames), device=clips.device).repeat_interleave(people)
-        out = self.prtr(frames, boxes.flatten(0, 2), index, detections=detections)
+        out = self.prtr(frames, boxes.flatten(0, 1), index, detections=detections)
         keypoints, scores, sigma = self.prtr.read_joints(out)
         pixels = keypoints.new_tensor([size[1], size[0]])
 
         def per_person(x: Tensor) -> Tensor:
-            return x.unflatten(0, (batch_size, length, people)).transpose(1, 2)
+            return x.unflatten(0, (len(frames), people))[windows].transpose(1, 2)
 
         keypoints, scores, sigma = per_person(keypoints * pixels), per_person(scores), per_person(sigma * pixels)
         x = lifter_input(keypoints, scores, (size[1], size[0]), **declared_input(self.lifter))
         joints = self.lifter(x.flatten(0, 1))
-        joints = (joints - joints[..., :1, :]).unflatten(0, (batch_size, people))
+        joints = (joints - joints[..., :1, :]).unflatten(0, keypoints.shape[:2])
         return {
             "joints": joints,
             "keypoints": keypoints,
             "scores": scores,
             "sigma": sigma,
-            "boxes": boxes.transpose(1, 2),
+            "boxes": boxes[windows].transpose(1, 2),
+            "people": out,
         }
+
+
+def _followed(detections: dict, windows: Tensor, max_people: int) -> Tensor:
+    """Boxes [F, P, 4] of the people that `follow` finds in each clip. Clips that share a frame would disagree."""
+    boxes = follow(detections["pred_logits"][windows], detections["pred_boxes"][windows], max_people)
+    return boxes.new_zeros(len(detections["pred_boxes"]), max_people, 4).index_put((windows,), boxes)
 
 
 def follow(logits: Tensor, boxes: Tensor, max_people: int) -> Tensor:

@@ -16,15 +16,14 @@ from cascadepose.data.coco import CocoImage, CocoSource
 from cascadepose.data.people import PersonImages, collate_people
 from cascadepose.errors import InputError
 from cascadepose.losses.detection import BoxTargets, DetectionCriterion
-from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets
+from cascadepose.losses.keypoints import KeypointCriterion
 from cascadepose.losses.matching import box_cost, hungarian
-from cascadepose.models.crop import to_crop, to_image
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.prtr import PRTR
 from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
+from cascadepose.tasks.crop_losses import joint_losses
 from cascadepose.tasks.detector import as_float
 
-MARGIN = 0.02  # of the crop: joints that lie this far outside still count as inside, as in `data.crops`
 MIN_SIDE = 0.01  # of the image: a narrower box holds no person to look at, and one of no width no finite gradient
 
 
@@ -158,27 +157,10 @@ class JointTask:
         return boxes[kept], matches.problem[kept], rows[kept]
 
     def keypoint_losses(self, out: dict, batch: dict, people: Tensor) -> dict[str, Tensor]:
-        """Set loss of the joints of `people` (rows of the annotations), in units of their crops.
-
-        A joint's place is taken through the crop's region to the image and back by a constant copy of the region: the
-        same number, but a joint in the wrong place moves the box as well as the query's answer.
-        """
-        regions = out["crop_regions"]
-        if not len(people):
-            nothing = 0.0 * sum(out["crop_outputs"][key].sum() for key in ("pred_keypoints", "pred_kpt_logits"))
-            return {"loss": nothing, "loss_keypoints": nothing}
-        frame = regions.detach()
-
-        def through_the_box(layer: dict) -> dict:
-            return layer | {"pred_keypoints": to_crop(to_image(layer["pred_keypoints"], regions), frame)}
-
-        last = through_the_box(out["crop_outputs"])
-        answers = last | {"aux_outputs": [through_the_box(layer) for layer in last["aux_outputs"]]}
-        points = to_crop(batch["keypoints"][people], frame)
-        inside = ((points > -MARGIN) & (points < 1 + MARGIN)).all(-1)
-        visible = batch["visible"][people] & inside
-        points = points.masked_fill(~visible[..., None], 0.5)
-        return self.criterion(answers, KeypointTargets(points, visible, batch["labelled"][people]))
+        """Set loss of the joints of `people` (rows of the annotations), in units of their crops."""
+        return joint_losses(
+            self.criterion, out, batch["keypoints"][people], batch["visible"][people], batch["labelled"][people]
+        )
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict]:
         """Keypoint stage, detector and backbone at rates of their own; no decay for biases, norms and embeddings."""

@@ -40,6 +40,12 @@ STAGES = {
         "detector and keypoint transformer as one network (end-to-end PRTR)",
         ("--config configs/prtr_joint_small.yaml",),
     ),
+    "cascade": Stage(
+        "cascadepose.tasks.cascade",
+        "CascadeTaskConfig",
+        "2D stage and lifter as one network, from pixels to 3D joints",
+        ("--config configs/cascade_small.yaml",),
+    ),
     "lifter": Stage(
         "cascadepose.tasks.lifter",
         "LifterTaskConfig",
