@@ -365,3 +365,9 @@ class VideoResult(_Record):
         from cascadepose.visualize.overlay import write_overlay
 
         return write_overlay(self, path, source=source, progress=progress, **style)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a frame with the poses drawn, and a table of the people."""
+        from cascadepose.visualize.notebook import to_html
+
+        return to_html(self)
