@@ -40,9 +40,10 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "test": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "ezc3d>=1.7"],
+        "test": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "ezc3d>=1.7", "viser>=1.1"],
         "c3d": ["ezc3d>=1.7"],
         "pandas": ["pandas>=2.0"],
+        "view": ["viser>=1.1"],
         "tensorboard": ["tensorboard>=2.16"],
     },
     entry_points={"console_scripts": ["cascadepose=cascadepose.cli:main"]},
