@@ -8,20 +8,18 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cascadepose.errors import InputError
 from cascadepose.export.schema import check_finite
 from cascadepose.files import atomic_path
 from cascadepose.skeletons import Skeleton
 from cascadepose.types import Track, VideoResult
 from cascadepose.visualize.scene import Scene, build_scene
-from cascadepose.visualize.small_pictures import BUDGET, WIDTH, SmallPictures, small_pictures
+from cascadepose.visualize.small_pictures import SmallPictures, pictures_or_reason
 from cascadepose.visualize.style import LEFT, RIGHT, drawn_edges, edge_colors, person_color
 
 _SCRIPTS = ("data.js", "canvas.js", "figure.js", "space.js", "picture.js", "lanes.js", "page.js")
@@ -33,39 +31,20 @@ def write(result: VideoResult, path: str | Path) -> list[Path]:
 
     Raises InputError where the place cannot be written or a number is not finite.
     """
-    try:
-        pictures, missing = small_pictures(result), ""
-    except InputError as error:
-        pictures, missing = None, f"no pictures: {error}"
-    return [_write(result, path, pictures, missing)]
+    pictures, reason = pictures_or_reason(result)
+    return [write_html(result, path, pictures, reason)]
 
 
-def write_html(
-    result: VideoResult,
-    path: str | Path,
-    source: Any = None,
-    pictures: bool = True,
-    width: int = WIDTH,
-    budget: int = BUDGET,
-    progress: Callable[[int], Any] | None = None,
-) -> Path:
-    """Write the page with pictures of the frames, or without.
+def write_html(result: VideoResult, path: str | Path, pictures: SmallPictures | None = None, note: str = "") -> Path:
+    """Write the page with the given pictures of the frames (see `small_pictures`), or without.
 
-    source: where the frames are, by default what the result was made from; width: px of the longer side of a picture;
-    budget: bytes of all JPEG files together (they take a third more in the page); where they do not fit, only every
-    second, fourth, ... frame has one, and the page says so; progress: called with the number of frames each time some
-    are read.
+    note: one more thing to tell the reader. The JPEG files take a third more in the page than by themselves; where only
+    every second, fourth, ... frame has one, the page says so.
 
-    Raises InputError where frames cannot be read again or do not fit the result, the place cannot be written, or a
-    number is not finite.
+    Raises InputError where the place cannot be written or a number is not finite.
     """
-    found = small_pictures(result, source, width, budget, progress=progress) if pictures else None
-    return _write(result, path, found)
-
-
-def _write(result: VideoResult, path: str | Path, pictures: SmallPictures | None, missing: str = "") -> Path:
     check_finite(result)
-    content = json.dumps(_content(result, pictures, missing), allow_nan=False, separators=(",", ":"))
+    content = json.dumps(_content(result, pictures, note), allow_nan=False, separators=(",", ":"))
     page = resources.files("cascadepose.visualize") / "page"
     parts = {
         "title": _escape(Path(result.source).name or "result"),
@@ -80,7 +59,7 @@ def _write(result: VideoResult, path: str | Path, pictures: SmallPictures | None
     return Path(path)
 
 
-def _content(result: VideoResult, pictures: SmallPictures | None, missing: str) -> dict[str, Any]:
+def _content(result: VideoResult, pictures: SmallPictures | None, note: str) -> dict[str, Any]:
     """Everything that the page shows, as JSON values; long arrays are base64 of little-endian numbers."""
     scene = build_scene(result) if any(track.poses3d is not None and len(track) for track in result.tracks) else None
     figures = {figure.track.track_id: figure.joints for figure in scene.figures} if scene else {}
@@ -93,7 +72,7 @@ def _content(result: VideoResult, pictures: SmallPictures | None, missing: str) 
         "size": list(result.frame_size),
         "rate": result.fps,
         "times": _base64(times, "<f4"),
-        "notes": _notes(result, pictures, scene, missing),
+        "notes": _notes(result, pictures, scene, note),
         "colors": {"left": _css(LEFT), "right": _css(RIGHT)},
         "scene": {"layout": scene.layout, "radius": scene.radius, "height": scene.height} if scene else None,
         "skeletons": {item.name: _skeleton(item) for item in skeletons},
@@ -108,9 +87,9 @@ def _content(result: VideoResult, pictures: SmallPictures | None, missing: str) 
     }
 
 
-def _notes(result: VideoResult, pictures: SmallPictures | None, scene: Scene | None, missing: str) -> list[str]:
+def _notes(result: VideoResult, pictures: SmallPictures | None, scene: Scene | None, note: str) -> list[str]:
     """What the reader should know; without the folders of the machine where the page was made."""
-    notes = [*result.notes, result.incomplete, missing]
+    notes = [*result.notes, result.incomplete, note]
     if scene and scene.layout == "side by side" and len(scene.figures) > 1:
         notes.append("3D: people stand side by side in the order of the picture; where they were in space is not known")
     if scene and scene.layout == "in space" and scene.ground == "assumed":

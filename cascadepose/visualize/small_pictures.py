@@ -75,6 +75,14 @@ def small_pictures(
     return SmallPictures(size, step, list(kept), list(kept.values()))
 
 
+def pictures_or_reason(result: VideoResult, **options: Any) -> tuple[SmallPictures | None, str]:
+    """The pictures of a result, or none and why: its frames cannot be read again. Options as of `small_pictures`."""
+    try:
+        return small_pictures(result, **options), ""
+    except InputError as error:
+        return None, f"no pictures: {error}"
+
+
 def _encode(image: np.ndarray, size: tuple[int, int]) -> bytes:
     from PIL import Image
 
