@@ -3,12 +3,13 @@
 import numpy as np
 
 
-def fill_gaps(values: np.ndarray, known: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
+def fill_gaps(values: np.ndarray, known: np.ndarray, times: np.ndarray | None = None, hold: bool = False) -> np.ndarray:
     """Replace unknown entries by linear interpolation in time between the nearest known ones.
 
     values  [T, ..., D]
     known   [T] or [T, ...] bool, any prefix of the axes before D
     times   [T] ascending seconds; default: frame numbers
+    hold    repeat the last known entry instead, as one has to where the future is not known
     Before the first and after the last known entry the nearest known value is held; a signal that is never known is
     zero. Returns an array like `values`; known entries are unchanged, what unknown ones held (even NaN) is ignored.
     """
@@ -20,7 +21,10 @@ def fill_gaps(values: np.ndarray, known: np.ndarray, times: np.ndarray | None = 
     index = np.arange(count)[column]
     before = np.maximum.accumulate(np.where(known, index, -1), axis=0)
     after = np.minimum.accumulate(np.where(known, index, count)[::-1], axis=0)[::-1]
-    before, after = np.where(before < 0, after, before), np.where(after >= count, before, after)
+    before, after = (
+        np.where(before < 0, after, before),
+        np.where((after >= count) | (hold & (before >= 0)), before, after),
+    )
     never = before >= count
     before, after = np.where(never, 0, before), np.where(never | (after < 0), 0, after)
     span = times[after] - times[before]

@@ -21,10 +21,12 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.qkv = nn.Linear(dim, dim * 3)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """mask, broadcast to [N, heads, L, L]: True where a token may look, instead of `causal`."""
         q, k, v = rearrange(self.qkv(x), "n l (three h d) -> three n h l d", three=3, h=self.num_heads).unbind(0)
         dropout = self.dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=self.causal)
+        causal = self.causal and mask is None
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal)
         return self.proj(rearrange(mixed, "n h l d -> n l (h d)"))
 
 
@@ -100,10 +102,11 @@ class DualStreamBlock(nn.Module):
         self.mlp_s = MLP(dim, hidden)
         self.mlp_t = MLP(dim, hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """mask [B, T, T]: True where a frame may look, instead of `causal`."""
         if self.spatial_first:
-            return self.temporal(self.spatial(x))
-        return self.spatial(self.temporal(x))
+            return self.temporal(self.spatial(x), mask)
+        return self.spatial(self.temporal(x, mask))
 
     def spatial(self, x: Tensor) -> Tensor:
         """Attend over the joints of each frame."""
@@ -112,10 +115,11 @@ class DualStreamBlock(nn.Module):
         frames = frames + self.mlp_s(self.norm2_s(frames))
         return rearrange(frames, "(b t) j c -> b t j c", b=x.shape[0])
 
-    def temporal(self, x: Tensor) -> Tensor:
+    def temporal(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attend over the frames of each joint."""
         joints = rearrange(x, "b t j c -> (b j) t c")
-        joints = joints + self.attn_t(self.norm1_t(joints))
+        mask = None if mask is None else mask.repeat_interleave(x.shape[2], 0)[:, None]
+        joints = joints + self.attn_t(self.norm1_t(joints), mask)
         joints = joints + self.mlp_t(self.norm2_t(joints))
         return rearrange(joints, "(b j) t c -> b t j c", b=x.shape[0])
 

@@ -16,6 +16,9 @@ class DSTformer(nn.Module):
 
     forward: x [B, T, J, in_channels] (x, y normalised as `normalization` says, confidence), T <= maxlen
              -> [B, T, J, 3] root-relative joints in metres, camera axes (x right, y down, z away).
+             positions [B, M], only if causal: the last M frames of x are tips. Each stands at this place (from 0) of a
+             window of its own that has the frames of x before that place in common with the others; a tip is seen by
+             no other frame. The answers for all T frames come back.
 
     Parameter names equal the official ones. The attributes after `config` tell a caller how to feed it.
 
@@ -100,25 +103,40 @@ class DSTformer(nn.Module):
     @property
     def context(self) -> int:
         """Frames at the start of a window that are seen for the sake of the later ones and not answered for: none,
-        or two thirds of it if causal. They alone set the size of the box of a window, for what follows is not known yet.
+        or two thirds of it if causal. They alone set the size of the box: what follows is not known yet.
         """
         return self.num_frames - max(self.num_frames // 3, 1) if self.causal else 0
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.get_representation(x))
+    def forward(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
+        return self.head(self.get_representation(x, positions))
 
-    def get_representation(self, x: Tensor) -> Tensor:
+    def get_representation(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """The motion representation [B, T, J, dim_rep] of x [B, T, J, in_channels]; values in -1..1."""
-        frames = x.shape[1]
+        frames, mask = x.shape[1] - (0 if positions is None else positions.shape[1]), None
         if frames > self.maxlen:
             raise ValueError(f"a window of {frames} frames is longer than maxlen={self.maxlen}")
-        x = self.joints_embed(x) + self.pos_embed + self.temp_embed[:, :frames]
+        times = self.temp_embed[:, :frames]
+        if positions is not None:
+            if not self.causal:
+                raise ValueError("only a causal model takes positions of tips")
+            times = torch.cat([times.expand(len(x), -1, -1, -1), self.temp_embed[0, positions]], dim=1)
+            mask = _tips_see(frames, positions)
+        x = self.joints_embed(x) + self.pos_embed + times
         for i, (block_st, block_ts) in enumerate(zip(self.blocks_st, self.blocks_ts, strict=True)):
-            x_st, x_ts = self._through(block_st, x), self._through(block_ts, x)
+            x_st, x_ts = self._through(block_st, x, mask), self._through(block_ts, x, mask)
             x = (x_st + x_ts) * 0.5 if self.ts_attn is None else fuse(self.ts_attn[i], x_st, x_ts)
         return self.pre_logits(self.norm(x))
 
-    def _through(self, block: nn.Module, x: Tensor) -> Tensor:
+    def _through(self, block: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
         if self.gradient_checkpointing and self.training:
-            return checkpoint(block, x, use_reentrant=False)
-        return block(x)
+            return checkpoint(block, x, mask, use_reentrant=False)
+        return block(x, mask)
+
+
+def _tips_see(frames: int, positions: Tensor) -> Tensor:
+    """Mask [B, T, T]: a token sees itself and those of the first `frames` that stand before it."""
+    trunk = torch.arange(frames, device=positions.device).expand(len(positions), -1)
+    places = torch.cat([trunk, positions], dim=1)
+    earlier = places[:, None] < places[:, :, None]
+    total = torch.arange(places.shape[1], device=positions.device)
+    return earlier & (total < frames) | (total == total[:, None])

@@ -3,22 +3,23 @@
     joints = lift_sequence(lifter, keypoints, scores, image_size, timestamps)   # [T, 17, 3] metres, root-relative
 
 Any lifter will do that declares `num_frames`, `frames_out`, `causal`, `in_channels`, `input_skeleton`, `skeleton`,
-`normalization` and `frame_rate`; `seen_skeleton`, `style` and `unit` where they are not the usual ones.
+`normalization` and `frame_rate`; `seen_skeleton`, `style` and `unit` where they are not the usual ones. The answers of
+a causal lifter depend on no later frame, see models/lifters/causal.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cascadepose.errors import InputError
-from cascadepose.geometry import flip_horizontal
-from cascadepose.models.lifters.units import adult_size
-from cascadepose.normalization import declared_input, lifter_input, presented_skeleton
+from cascadepose.models.lifters.causal import Layout, causal_windows, grid_places
+from cascadepose.models.lifters.feeding import answers, inputs
+from cascadepose.normalization import presented_skeleton
 from cascadepose.skeletons import SKELETONS, Skeleton
 from cascadepose.smoothing import fill_gaps, resample
 
@@ -33,7 +34,7 @@ class Sequence2D:
     scores      [T, K] in 0..1
     image_size  (width, height)
     timestamps  [T] ascending seconds; None: the frames are taken to be at the lifter's rate
-    observed    [T] bool; frames that are not observed are interpolated and get score 0
+    observed    [T] bool; frames that are not observed are interpolated, or held for a causal lifter, and get score 0
     skeleton    of the keypoints; None: the lifter's input skeleton (COCO-17)
     """
 
@@ -72,9 +73,11 @@ def lift_sequences(
     lifter: nn.Module, sequences: list[Sequence2D], batch_size: int = 16, flip_test: bool = True
 ) -> list[np.ndarray]:
     """Like `lift_sequence` for several people; their windows share batches. Returns one array [T, J, 3] a sequence."""
-    clips = [_prepare(lifter, _checked(lifter, sequence)) for sequence in sequences]
+    prepare = _prepare_causal if lifter.causal else _prepare
+    clips = [prepare(lifter, _checked(lifter, sequence)) for sequence in sequences]
     if not clips:
         return []
+    clips = _of_one_width(clips)
     joints = _run(lifter, clips, batch_size, flip_test)
     parts = np.split(joints, np.cumsum([len(clip.index) for clip in clips])[:-1])
     return [_assemble(clip, part) for clip, part in zip(clips, parts, strict=True)]
@@ -93,6 +96,7 @@ class _Clip:
     weights: np.ndarray  # [F]
     times: np.ndarray  # [T'] of the frames that the lifter sees
     wanted: np.ndarray  # [T] times to answer at
+    positions: np.ndarray | None = None  # [N, F] places of the outputs in windows of a causal lifter, see causal.py
 
 
 def _checked(lifter: nn.Module, sequence: Sequence2D) -> Sequence2D:
@@ -116,7 +120,7 @@ def _checked(lifter: nn.Module, sequence: Sequence2D) -> Sequence2D:
         if times.shape != (len(keypoints),) or not (np.diff(times) > 0).all():
             raise InputError(f"timestamps must be {len(keypoints)} ascending seconds, one a frame")
     if not observed.all():
-        keypoints = fill_gaps(keypoints, observed, times)
+        keypoints = fill_gaps(keypoints, observed, times, hold=lifter.causal)
         scores = np.where(observed[:, None], scores, 0).astype(np.float32)
     presented = presented_skeleton(lifter, skeleton)
     if presented != skeleton:
@@ -125,13 +129,44 @@ def _checked(lifter: nn.Module, sequence: Sequence2D) -> Sequence2D:
 
 
 def _prepare(lifter: nn.Module, sequence: Sequence2D) -> _Clip:
-    keypoints, scores, wanted = sequence.keypoints, sequence.scores, sequence.timestamps
-    wanted = np.arange(len(keypoints)) / (lifter.frame_rate or 1.0) if wanted is None else wanted
+    keypoints, scores, wanted = sequence.keypoints, sequence.scores, _wanted(lifter, sequence)
     times = _lifter_times(wanted, lifter.frame_rate)
     if times is not wanted:
         keypoints, scores = resample(keypoints, wanted, times), resample(scores, wanted, times)
     index, frames, weights = _windows(len(times), lifter)
     return _Clip(keypoints, scores, sequence.skeleton.name, sequence.image_size, index, frames, weights, times, wanted)
+
+
+def _prepare_causal(lifter: nn.Module, sequence: Sequence2D) -> _Clip:
+    wanted, layout = _wanted(lifter, sequence), Layout.of(lifter)
+    times = np.arange(len(wanted)) if lifter.frame_rate is None else wanted
+    places = grid_places(times, times[0], lifter.frame_rate)
+    windows = causal_windows(layout, places, sequence.keypoints, sequence.scores)
+    positions = windows.positions if layout.tips else None
+    ones = np.ones(windows.frames.shape[1])
+    facts = (sequence.skeleton.name, sequence.image_size, windows.index, windows.frames)
+    return _Clip(*windows.poses, *facts, ones, wanted, wanted, positions)
+
+
+def _wanted(lifter: nn.Module, sequence: Sequence2D) -> np.ndarray:
+    if sequence.timestamps is None:
+        return np.arange(len(sequence.keypoints)) / (lifter.frame_rate or 1.0)
+    return sequence.timestamps
+
+
+def _of_one_width(clips: list[_Clip]) -> list[_Clip]:
+    """Clips whose windows can share a batch: with as many outputs each, the last one repeated where there are fewer."""
+    width = max(clip.frames.shape[1] for clip in clips)
+    return [_widened(clip, width - clip.frames.shape[1]) for clip in clips]
+
+
+def _widened(clip: _Clip, more: int) -> _Clip:
+    if not more:
+        return clip
+    index, positions = (np.pad(array, ((0, 0), (0, more)), "edge") for array in (clip.index, clip.positions))
+    frames = np.pad(clip.frames, ((0, 0), (0, more)), constant_values=-1)
+    weights = np.pad(clip.weights, (0, more), "edge")
+    return replace(clip, index=index, positions=positions, frames=frames, weights=weights)
 
 
 def _lifter_times(times: np.ndarray, rate: float | None) -> np.ndarray:
@@ -161,46 +196,31 @@ def output_frame(lifter: nn.Module) -> int:
 
 
 def _run(lifter: nn.Module, clips: list[_Clip], batch_size: int, flip_test: bool) -> np.ndarray:
-    device = next(lifter.parameters()).device
     training = lifter.training
     lifter.eval()
     try:
         batches = _batches(lifter, clips, batch_size)
-        joints = [_predict(lifter, batch.to(device), flip_test).float().cpu().numpy() for batch in batches]
+        joints = [answers(lifter, *batch, flip_test).cpu().numpy() for batch in batches]
     finally:
         lifter.train(training)
     return np.concatenate(joints)
 
 
-def _batches(lifter: nn.Module, clips: list[_Clip], batch_size: int) -> Iterator[Tensor]:
-    """The windows of all clips in order, [n, W, J, C] with n up to `batch_size`.
+def _batches(lifter: nn.Module, clips: list[_Clip], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """The windows of all clips in order, [n, W, J, C] with n up to `batch_size`, and their `positions`, if any.
 
     Made one batch at a time: a lifter that answers for one frame a window sees every frame many times over.
     """
     bounds = np.cumsum([0, *(len(clip.index) for clip in clips)])
     for start in range(0, bounds[-1], batch_size):
-        x = []
+        x, positions = [], []
         for clip, first in zip(clips, bounds[:-1], strict=True):
-            index = clip.index[max(start - first, 0) : max(start + batch_size - first, 0)]
+            rows = slice(max(start - first, 0), max(start + batch_size - first, 0))
+            index = clip.index[rows]
             if len(index):
-                x.append(_inputs(lifter, clip, index))
-        yield torch.from_numpy(np.concatenate(x))
-
-
-def _inputs(lifter: nn.Module, clip: _Clip, index: np.ndarray) -> np.ndarray:
-    """What the lifter sees of windows of these frames [n, W]: float32 [n, W, J, C]."""
-    declared = declared_input(lifter) | {"input_skeleton": clip.skeleton}
-    x = lifter_input(clip.keypoints[index], clip.scores[index], clip.image_size, **declared)
-    return x.astype(np.float32)
-
-
-def _predict(lifter: nn.Module, x: Tensor, flip_test: bool) -> Tensor:
-    joints = lifter(x)
-    if flip_test:
-        seen, flip = (SKELETONS[name].flip_index for name in (declared_input(lifter)["skeleton"], lifter.skeleton))
-        joints = (joints + flip_horizontal(lifter(flip_horizontal(x, seen)), flip)) / 2
-    joints = joints - joints[..., :1, :]
-    return joints if getattr(lifter, "unit", "metres") == "metres" else adult_size(joints)
+                x.append(inputs(lifter, clip.keypoints[index], clip.scores[index], clip.image_size, clip.skeleton))
+                positions.append(clip.positions[rows] if clip.positions is not None else None)
+        yield np.concatenate(x), None if positions[0] is None else np.concatenate(positions)
 
 
 def _assemble(clip: _Clip, joints: np.ndarray) -> np.ndarray:
