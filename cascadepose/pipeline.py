@@ -30,6 +30,7 @@ from cascadepose.tracking import TrackBuilder, Tracker
 from cascadepose.types import Poses2D, Poses3D, Track, VideoResult
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 PRTR_WEIGHTS, LIFTER_WEIGHTS = "prtr-mobilenetv2-small", "dstformer-small"
@@ -157,9 +158,7 @@ class Pipeline:
         from cascadepose.models.lifters.window import Sequence2D, lift_sequences
 
         with (clock or StageClock()).stage("lift"):
-            clips = [
-                Sequence2D(t.keypoints, t.scores, frame_size, t.timestamp, t.observed, t.skeleton) for t in tracks
-            ]
+            clips = [Sequence2D(t.keypoints, t.scores, frame_size, t.timestamp, t.observed, t.skeleton) for t in tracks]
             joints = lift_sequences(self.lifter, clips, flip_test=self.flip_test)
         target = SKELETONS[self.lifter.skeleton]
         presented = presented_skeleton(self.lifter, tracks[0].skeleton)
@@ -177,6 +176,8 @@ def load(
     threshold: float | None = None,
     batch_size: int = 8,
     flip_test: bool = True,
+    backend: str = "torch",
+    onnx_folder: str | Path | None = None,
     **settings: Any,
 ) -> Pipeline:
     """A pipeline with trained weights.
@@ -185,6 +186,8 @@ def load(
     lifter     of the 3D stage, the same; None for 2D only
     device     such as "cpu" or "cuda:1"; None takes a GPU where there is one
     threshold  box score at which a person is believed; None takes the model's own
+    backend    what the networks run on: "torch", or "onnx" for onnxruntime (docs/onnx.md)
+    onnx_folder  of files of `export_onnx`; None keeps them in the user's cache directory, exported at first use
     batch_size, flip_test, settings: see Pipeline
 
     Raises InputError for unknown names, weights of another kind, and devices that are not there.
@@ -197,12 +200,27 @@ def load(
     threshold = prtr.threshold if threshold is None else threshold
     if not 0 < threshold < 1:
         raise InputError(f"threshold {threshold} is no score; give a number between 0 and 1, such as 0.5")
+    prtr = _on_backend(backend, prtr, weights, device, onnx_folder)
     facts = {"keypoints": _facts(weights_info(weights)) | {"threshold": threshold}}
     model = None
     if lifter is not None:
         model, facts["lifter"] = load_lifter(lifter, device, flip_test)
+        model = _on_backend(backend, model, lifter, device, onnx_folder)
     predictor = PosePredictor(prtr, device=device, threshold=_CARRY_ON * threshold)
     return Pipeline(predictor, model, threshold, batch_size, flip_test, weights=facts, **settings)
+
+
+def _on_backend(
+    backend: str, model: nn.Module, weights: str | Path, device: torch.device, folder: str | Path | None
+) -> nn.Module:
+    if backend == "torch":
+        return model
+    if backend != "onnx":
+        raise InputError(f"unknown backend {backend!r}: use torch or onnx")
+    from cascadepose.hub import weights_info
+    from cascadepose.onnx.runtime import on_onnxruntime
+
+    return on_onnxruntime(model, weights_info(weights), device, folder)
 
 
 def load_lifter(

@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from cascadepose.boxes import cxcywh_to_xyxy, iou
 from cascadepose.models.image_batch import ImageBatch
+from cascadepose.models.pretrained import Pretrained
 from cascadepose.models.prtr import PRTR
 from cascadepose.normalization import declared_input, lifter_input
 
 
-class CascadePose(nn.Module):
+class CascadePose(Pretrained, nn.Module):
     """Person detector, keypoint transformer and lifter, one behind the other.
 
     prtr: PRTR in either form, or its keyword arguments. lifter: any lifter, with the attributes that it declares (input

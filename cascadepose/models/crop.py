@@ -89,21 +89,31 @@ def crop_resample(
         return maps[0].new_zeros(0, sum(level.shape[1] for level in maps), *size)
     if max_per_image is None:
         max_per_image = int(torch.bincount(batch_index).max())
-    positions_y, positions_x = (sample_positions(n, alignment, regions) for n in size)
-    x = regions[:, 0:1] + (positions_x - 0.5) * regions[:, 2:3]
-    y = regions[:, 1:2] + (positions_y - 0.5) * regions[:, 3:4]
     if ratios is None or isinstance(ratios, Tensor):
         ratios = [ratios] * len(maps)
     crops = []
     for level, ratio in zip(maps, ratios, strict=True):
-        scale = regions.new_ones(len(regions), 2) if ratio is None else ratio.to(regions)[batch_index]
-        grid_x = _grid_axis(x, scale[:, 0:1], level.shape[-1], alignment, clamp and padding_mode == "border")
-        grid_y = _grid_axis(y, scale[:, 1:2], level.shape[-2], alignment, clamp and padding_mode == "border")
-        grid = torch.stack(
-            [grid_x[:, None, :].expand(-1, size[0], -1), grid_y[:, :, None].expand(-1, -1, size[1])], dim=-1
-        )
+        scale = None if ratio is None else ratio.to(regions)[batch_index]
+        grid = crop_grid(regions, level, size, scale, alignment, clamp and padding_mode == "border")
         crops.append(_sample(level, grid, batch_index, padding_mode, max_per_image))
     return torch.cat(crops, dim=1)
+
+
+def crop_grid(
+    regions: Tensor, level: Tensor, size: tuple[int, int], scale: Tensor | None, alignment: Alignment, clamp: bool
+) -> Tensor:
+    """Where the samples of crops lie in a map [B, C, H, W], for `grid_sample`: [N, *size, 2] in -1..1.
+
+    scale: [N, 2] (x, y), the part of the map that is image; None: all of it. clamp: see `crop_resample`; the others,
+    too.
+    """
+    scale = torch.ones_like(regions[:, :2]) if scale is None else scale
+    positions_y, positions_x = (sample_positions(n, alignment, regions) for n in size)
+    x = regions[:, 0:1] + (positions_x - 0.5) * regions[:, 2:3]
+    y = regions[:, 1:2] + (positions_y - 0.5) * regions[:, 3:4]
+    grid_x = _grid_axis(x, scale[:, 0:1], level.shape[-1], alignment, clamp)
+    grid_y = _grid_axis(y, scale[:, 1:2], level.shape[-2], alignment, clamp)
+    return torch.stack([grid_x[:, None, :].expand(-1, size[0], -1), grid_y[:, :, None].expand(-1, -1, size[1])], dim=-1)
 
 
 def _grid_axis(position: Tensor, ratio: Tensor, cells: int, alignment: Alignment, clamp: bool) -> Tensor:
@@ -143,5 +153,5 @@ def to_crop(points: Tensor, regions: Tensor) -> Tensor:
 
 
 def _expand(regions: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    shape = (len(regions),) + (1,) * (points.dim() - 2) + (2,)
+    shape = (regions.shape[0],) + (1,) * (points.dim() - 2) + (2,)
     return regions[:, :2].reshape(shape), regions[:, 2:].reshape(shape)

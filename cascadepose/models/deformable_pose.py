@@ -126,10 +126,10 @@ class DeformableTransformer(nn.Module):
         shapes = [tuple(level.shape[2:]) for level in levels]
         x = torch.cat([tokens(level) for level in levels], dim=1)
         pos = torch.cat([tokens(p) + e for p, e in zip(positions, self.level_embed, strict=True)], dim=1)
-        centers = cell_centers(shapes, x)[None, :, None].expand(len(x), -1, len(levels), -1)
+        centers = cell_centers(shapes, x)[None, :, None].expand(x.shape[0], -1, len(levels), -1)
         for layer in self.encoder["layers"]:
             x = layer(x, pos, centers, shapes)
-        query_pos, content = query_embed.expand(len(x), -1, -1).chunk(2, dim=-1)
+        query_pos, content = query_embed.expand(x.shape[0], -1, -1).chunk(2, dim=-1)
         reference = self.reference_points(query_pos).sigmoid()
         looked_at = reference[:, :, None].expand(-1, -1, len(levels), -1)
         outputs = []

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from cascadepose.models.backbone import Backbone
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.position import build_position
+from cascadepose.models.pretrained import Pretrained
 from cascadepose.models.proposals import Proposals, RefiningDecoder, start_unsure
 from cascadepose.models.transformer import MLP, Transformer, tokens
 
 
-class PersonDetector(nn.Module):
+class PersonDetector(Pretrained, nn.Module):
     """Backbone, transformer and two heads (DETR, Carion et al., ECCV 2020).
 
     backbone: keyword arguments of `Backbone`.

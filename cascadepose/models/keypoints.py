@@ -10,6 +10,7 @@ from cascadepose.models.backbone import Backbone
 from cascadepose.models.deformable_pose import DeformableKeypointTransformer
 from cascadepose.models.detector import resize_to
 from cascadepose.models.position import build_position
+from cascadepose.models.pretrained import Pretrained
 from cascadepose.models.readout import HeatmapReference, peak_confidence, read_assigned, spread_of
 from cascadepose.models.transformer import MLP, Transformer, inverse_sigmoid, tokens
 
@@ -124,7 +125,7 @@ class KeypointTransformer(nn.Module):
         return read_assigned(out)
 
 
-class KeypointEstimator(nn.Module):
+class KeypointEstimator(Pretrained, nn.Module):
     """Two-stage PRTR: a backbone of its own over image crops, then the keypoint transformer.
 
     backbone: keyword arguments of `Backbone`; input_levels: those of its levels that enter the transformer, resized to

@@ -11,9 +11,10 @@ from cascadepose.models.crop import Alignment, crop_regions, crop_resample, to_i
 from cascadepose.models.detector import PersonDetector
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.keypoints import KeypointEstimator, KeypointTransformer
+from cascadepose.models.pretrained import Pretrained
 
 
-class PRTR(nn.Module):
+class PRTR(Pretrained, nn.Module):
     """Images in, people with joints out; one differentiable function.
 
     detector: keyword arguments of `PersonDetector`; detector_side: images are scaled to this longer side before

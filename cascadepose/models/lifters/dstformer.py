@@ -7,11 +7,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cascadepose.models.lifters.blocks import DualStreamBlock, fuse, init_transformer
+from cascadepose.models.pretrained import Pretrained
 
 EPS = 1e-6  # the value that the published weights were trained with
 
 
-class DSTformer(nn.Module):
+class DSTformer(Pretrained, nn.Module):
     """Lifts a window of 2D joints with confidences to 3D, every frame at once.
 
     forward: x [B, T, J, in_channels] (x, y normalised as `normalization` says, confidence), T <= maxlen

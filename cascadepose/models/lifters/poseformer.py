@@ -7,11 +7,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from cascadepose.models.lifters.blocks import Block, drop_rates
+from cascadepose.models.pretrained import Pretrained
 
 EPS = 1e-6  # of every norm but the head's, whose 1e-5 is torch's default; the published weights were trained so
 
 
-class PoseFormer(nn.Module):
+class PoseFormer(Pretrained, nn.Module):
     """Lifts a window of 2D joints to the 3D joints of its middle frame.
 
     forward: x [B, num_frames, J, in_channels] (x, y normalised as `normalization` says, confidence if in_channels is 3)
@@ -131,4 +132,4 @@ def attend_within_frames(joints: Tensor, blocks: Iterable[nn.Module], norm: nn.M
     tokens = rearrange(joints, "b t j c -> (b t) j c")
     for block in blocks:
         tokens = block(tokens)
-    return rearrange(norm(tokens), "(b t) j c -> b t (j c)", b=len(joints))
+    return rearrange(norm(tokens), "(b t) j c -> b t (j c)", b=joints.shape[0])

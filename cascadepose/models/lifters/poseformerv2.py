@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from cascadepose.models.lifters.blocks import MLP, Attention, Block, DropPath, drop_rates
 from cascadepose.models.lifters.poseformer import EPS, attend_within_frames, position_embedding
+from cascadepose.models.pretrained import Pretrained
 
 
-class PoseFormerV2(nn.Module):
+class PoseFormerV2(Pretrained, nn.Module):
     """Lifts a window of 2D joints to the 3D joints of its middle frame.
 
     forward: x [B, num_frames, J, in_channels] (x, y normalised as `normalization` says, confidence if in_channels is 3)

@@ -12,11 +12,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from cascadepose.models.lifters.blocks import Attention
+from cascadepose.models.pretrained import Pretrained
 
 EPS = 1e-6
 
 
-class StridedTransformer(nn.Module):
+class StridedTransformer(Pretrained, nn.Module):
     """Lifts the centre frame of a window of 2D joints, or all its frames, to 3D.
 
     forward: x [B, T, J, in_channels] (x, y normalised as `normalization` says), T = num_frames

@@ -6,8 +6,10 @@ from math import prod
 from einops import rearrange
 from torch import Tensor, nn
 
+from cascadepose.models.pretrained import Pretrained
 
-class TCN(nn.Module):
+
+class TCN(Pretrained, nn.Module):
     """Lifts each frame of a sequence to 3D from the frames around it, or before it.
 
     forward: x [B, T, J, in_channels] (x, y normalised as `normalization` says), T >= num_frames
