@@ -95,8 +95,11 @@ def crop_resample(
     for level, ratio in zip(maps, ratios, strict=True):
         scale = None if ratio is None else ratio.to(regions)[batch_index]
         grid = crop_grid(regions, level, size, scale, alignment, clamp and padding_mode == "border")
-        crops.append(_sample(level, grid, batch_index, padding_mode, max_per_image))
-    return torch.cat(crops, dim=1)
+        if level.device.type == "cpu":
+            crops.append(sample_image_by_image(level, grid, batch_index, padding_mode))
+        else:
+            crops.append(sample_together(level, grid, batch_index, padding_mode, max_per_image))
+    return crops[0] if len(crops) == 1 else torch.cat(crops, dim=1)
 
 
 def crop_grid(
@@ -127,7 +130,7 @@ def _grid_axis(position: Tensor, ratio: Tensor, cells: int, alignment: Alignment
     return grid
 
 
-def _sample(level: Tensor, grid: Tensor, batch_index: Tensor, padding_mode: str, max_per_image: int) -> Tensor:
+def sample_together(level: Tensor, grid: Tensor, batch_index: Tensor, padding_mode: str, max_per_image: int) -> Tensor:
     """One level [B, C, H, W] at grids [N, h, w, 2] -> [N, C, h, w].
 
     The crops of an image are stacked into one tall grid, so that `grid_sample` reads each image in place instead of a
@@ -138,6 +141,22 @@ def _sample(level: Tensor, grid: Tensor, batch_index: Tensor, padding_mode: str,
     slots = grid.new_zeros(len(level), max_per_image, height, width, 2).index_put((batch_index, rank), grid)
     tall = F.grid_sample(level, slots.flatten(1, 2).to(level.dtype), padding_mode=padding_mode, align_corners=False)
     return tall.unflatten(2, (max_per_image, height)).transpose(1, 2)[batch_index, rank]
+
+
+def sample_image_by_image(level: Tensor, grid: Tensor, batch_index: Tensor, padding_mode: str) -> Tensor:
+    """The same where asking how many people an image has costs nothing: no place in the tall grids stays empty, and
+    nothing is copied into them.
+    """
+    counts = torch.bincount(batch_index, minlength=len(level)).tolist()
+    order = None if bool((batch_index.diff() >= 0).all()) else batch_index.argsort(stable=True)
+    grid = (grid if order is None else grid[order]).to(level.dtype)
+    crops = []
+    for image, part in zip(level.split(1), grid.split(counts), strict=True):
+        if len(part):
+            tall = F.grid_sample(image, part.flatten(0, 1)[None], padding_mode=padding_mode, align_corners=False)
+            crops.append(tall[0].unflatten(1, part.shape[:2]).transpose(0, 1))
+    together = torch.cat(crops)
+    return together if order is None else together[order.argsort()]
 
 
 def to_image(points: Tensor, regions: Tensor) -> Tensor:

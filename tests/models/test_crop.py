@@ -4,7 +4,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cascadepose.models.crop import crop_regions, crop_resample, to_crop, to_image
+from cascadepose.models.crop import (
+    crop_regions,
+    crop_resample,
+    sample_image_by_image,
+    sample_together,
+    to_crop,
+    to_image,
+)
 
 ALIGNMENTS = ["centers", "corners", "opencv"]
 
@@ -80,6 +87,22 @@ def test_people_of_several_images_keep_their_order():
     index = torch.tensor([2, 0, 2, 1, 0])
     crops = crop_resample([images], torch.tensor([[0.5, 0.5, 0.4, 0.4]]).expand(5, 4), index, (2, 2))
     assert crops.mean((1, 2, 3)).tolist() == index.tolist()
+
+
+@pytest.mark.parametrize("padding_mode", ["zeros", "border"])
+@pytest.mark.parametrize("index", [[2, 0, 2, 1, 0], [0, 2, 2, 2, 2]])
+def test_both_ways_of_sampling_agree(padding_mode, index):
+    """The one for CPU and the one that asks the device nothing, in values and gradients."""
+    torch.manual_seed(0)
+    answers = []
+    index, weight, grid = torch.tensor(index), torch.randn(5, 2, 4, 3), torch.rand(5, 4, 3, 2) * 2.4 - 1.2
+    level = torch.randn(4, 2, 7, 6)
+    for sample, more in ((sample_image_by_image, ()), (sample_together, (4,))):
+        given = [level.clone().requires_grad_(), grid.clone().requires_grad_()]
+        crops = sample(*given, index, padding_mode, *more)
+        answers.append((crops, *torch.autograd.grad((crops * weight).sum(), given)))
+    for ours, other in zip(*answers, strict=True):
+        torch.testing.assert_close(ours, other)
 
 
 def test_nobody():
