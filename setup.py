@@ -40,8 +40,17 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "test": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "ezc3d>=1.7", "viser>=1.1"],
+        "test": [
+            "pytest>=8.0",
+            "hypothesis>=6.100",
+            "ruff>=0.12",
+            "ezc3d>=1.7",
+            "viser>=1.1",
+            "onnx>=1.17",
+            "onnxruntime>=1.20",
+        ],
         "c3d": ["ezc3d>=1.7"],
+        "onnx": ["onnx>=1.17", "onnxruntime>=1.20"],
         "pandas": ["pandas>=2.0"],
         "view": ["viser>=1.1"],
         "tensorboard": ["tensorboard>=2.16"],

@@ -11,7 +11,20 @@ from cascadepose.commands.options import BAD_INPUT, STOPPED
 from cascadepose.errors import InputError
 
 # in the order of help; each is a module of cascadepose.commands
-COMMANDS = ("infer", "lift", "view", "export", "sheet", "angles", "attention", "train", "eval", "convert", "doctor")
+COMMANDS = (
+    "infer",
+    "lift",
+    "view",
+    "export",
+    "sheet",
+    "angles",
+    "attention",
+    "train",
+    "eval",
+    "convert",
+    "onnx",
+    "doctor",
+)
 
 
 def main(argv: list[str] | None = None) -> int:

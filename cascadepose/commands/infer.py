@@ -55,6 +55,8 @@ def declare(commands: Any) -> None:
         help="3D stage, or none for 2D only (default: %(default)s)",
     )
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
+    add("--backend", choices=("torch", "onnx"), default="torch", help="what runs the networks (default: torch)")
+    add("--onnx", metavar="DIR", type=Path, help="folder of `cascadepose onnx` (default: kept in the user's cache)")
     add(
         "--threshold", type=float, metavar="SCORE", help="believe people from this score on (default: the weights' own)"
     )
@@ -81,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     from cascadepose.pipeline import INTERRUPTED, load  # slow to import, so only once the input is known to be good
 
     lifter = None if args.lifter.lower() == "none" else args.lifter
-    pose = load(args.weights, lifter, args.device, args.threshold, args.batch_size, not args.no_flip_test)
+    settings = (args.threshold, args.batch_size, not args.no_flip_test, args.backend, args.onnx)
+    pose = load(args.weights, lifter, args.device, *settings)
     clock, output = StageClock(), Output()
     record = args.out / "recording.mp4" if source.live and not args.no_overlay else None
     result = pose(source, max_frames=args.max_frames, record=record, progress=not args.quiet, clock=clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from dataclasses import dataclass
@@ -73,16 +74,20 @@ def export_onnx(
     for stage in stages or known:
         if stage not in known:
             raise InputError(f"there is no stage {stage!r} in a model of kind {card['kind']}: use {', '.join(known)}")
+    model = copy.deepcopy(model).cpu().eval()  # whose it is may go on training it elsewhere
     name = name or card.get("weights") or card["kind"]
     written = []
     for stage in stages or known:
-        part = part_of(model.eval(), stage)
-        graph = _graph(part, stage, threshold, picture)
+        part = part_of(model, stage)
+        graph = make_graph(part, stage, threshold, picture)
         written.append(write_graph(graph, Path(folder) / f"{name}.{stage}.onnx", card | _declared(part, stage), check))
     return written
 
 
-def _graph(model: nn.Module, stage: str, threshold: float | None, picture: np.ndarray | None) -> Graph:
+def make_graph(
+    model: nn.Module, stage: str, threshold: float | None = None, picture: np.ndarray | None = None
+) -> Graph:
+    """The graph of a stage; threshold and picture are for a cascade, see `export_onnx`."""
     from cascadepose.onnx import graphs
     from cascadepose.onnx.cascade import cascade_graph
 
