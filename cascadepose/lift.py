@@ -94,7 +94,8 @@ def read_poses(
     """2D poses of other programs, or a result of our own, as tracks without 3D joints.
 
     format       one of data.results2d.FORMATS, or "cascadepose"; None: by the file's name and content
-    joints       name of the joint set (see skeletons.SKELETONS) where their number or names do not say it
+    joints       name of the joint set, or a file that declares one (see skeletons.find_skeleton), where the number or
+                 names of the joints do not say it
     size         (w, h) px of the frames; None: as the file or the video states
     fps          frame rate; None: as the file or the video states
     video        the frames that the poses were found in (see data.frames.open_source), for size, times and drawing

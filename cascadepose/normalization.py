@@ -147,10 +147,16 @@ def declared_input(lifter: nn.Module) -> dict[str, Any]:
 
 def presented_skeleton(lifter: nn.Module, skeleton: Skeleton) -> Skeleton:
     """The joints in which keypoints of `skeleton` are given to a lifter: its input skeleton where there is a way to it,
-    so that it sees what it was trained on, else as they are.
+    so that it sees what it was trained on, else the skeleton that it sees. Raises InputError where there is no way.
     """
-    wanted = SKELETONS[lifter.input_skeleton]
-    return wanted if skeleton.converts_to(wanted) else skeleton
+    wanted = (lifter.input_skeleton, declared_input(lifter)["skeleton"])
+    for name in wanted:
+        if skeleton.converts_to(SKELETONS[name]):
+            return SKELETONS[name]
+    raise InputError(
+        f"the lifter sees {' or '.join(dict.fromkeys(wanted))} joints, and {skeleton.name} has no conversion to them; "
+        "declare it in a file of the joint set (docs/custom_data.md)"
+    )
 
 
 def lifter_input(

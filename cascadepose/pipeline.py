@@ -24,7 +24,7 @@ from cascadepose.data.frames import DEFAULT_FPS, Frame, FrameSource, open_source
 from cascadepose.devices import pick_device
 from cascadepose.errors import InputError
 from cascadepose.normalization import presented_skeleton
-from cascadepose.skeletons import SKELETONS
+from cascadepose.skeletons import SKELETONS, Skeleton
 from cascadepose.timing import StageClock, progress_bar
 from cascadepose.tracking import TrackBuilder, Tracker
 from cascadepose.types import Poses2D, Poses3D, Track, VideoResult
@@ -161,8 +161,7 @@ class Pipeline:
             clips = [Sequence2D(t.keypoints, t.scores, frame_size, t.timestamp, t.observed, t.skeleton) for t in tracks]
             joints = lift_sequences(self.lifter, clips, flip_test=self.flip_test)
         target = SKELETONS[self.lifter.skeleton]
-        presented = presented_skeleton(self.lifter, tracks[0].skeleton)
-        _, _, measured = presented.convert(np.zeros((presented.num_joints, 2)), to=target)
+        measured = _measured(self.lifter, tracks[0].skeleton, target)
         return [
             replace(track, poses3d=Poses3D(points, "root-relative", measured, target))
             for track, points in zip(tracks, joints, strict=True)
@@ -233,6 +232,14 @@ def load_lifter(
     if not hasattr(model, "input_skeleton"):
         raise InputError(f"{name_or_path}: holds no lifter; use {LIFTER_WEIGHTS}, or None for 2D only")
     return model, _facts(weights_info(name_or_path)) | {"flip_test": flip_test}
+
+
+def _measured(lifter: nn.Module, skeleton: Skeleton, target: Skeleton) -> np.ndarray:
+    """Which joints [J] of `target` each stand for one keypoint of `skeleton`, on the way that a lifter sees them."""
+    presented = presented_skeleton(lifter, skeleton)
+    _, _, given = skeleton.convert(np.zeros((skeleton.num_joints, 1)), to=presented)
+    made, _, measured = presented.convert(given[:, None].astype(np.float32), to=target)
+    return measured & (made[:, 0] == 1)
 
 
 def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

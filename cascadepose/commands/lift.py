@@ -53,7 +53,7 @@ def declare(commands: Any) -> None:
     group = parser.add_argument_group("input")
     add = group.add_argument
     add("--from", dest="format", metavar="FORMAT", help="format of FILE (default: by its name and content)")
-    add("--joints", metavar="SET", help="joint set, such as coco17, halpe26, h36m17 (default: by number or names)")
+    add("--joints", metavar="SET", help="coco17, halpe26, h36m17, ... or a YAML file (default: by number or names)")
     add("--video", metavar="FILE", help="video, image or folder that the poses were found in: size, times, overlay")
     add("--size", type=size, metavar="WxH", help="of the frames in pixels, where neither FILE nor --video says it")
     add("--fps", type=rate, help="frame rate, where neither FILE nor --video says it")

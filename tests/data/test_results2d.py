@@ -214,9 +214,9 @@ def test_other_layouts_are_one_clear_line(format, content, tmp_path):
 def test_messages_name_the_remedy(foreign, walkers, tmp_path, rng):
     frames = walkers()
     path = foreign.alphapose(tmp_path, [(k[:, :15], s[:, :15]) for k, s in frames], False)
-    with pytest.raises(InputError, match=r"15 joints, known are lists of 17, 18, 25.*name the skeleton: coco17"):
+    with pytest.raises(InputError, match=r"15 joints, known are lists of 17, .*name the skeleton \(--joints\): coco"):
         read_people(path)
-    with pytest.raises(InputError, match="unknown skeleton 'smpl'"):
+    with pytest.raises(InputError, match="no joint set is named 'smpl'"):
         read_people(path, skeleton="smpl")
     with pytest.raises(InputError, match="unknown format 'yolo'; use one of: alphapose"):
         read_people(path, "yolo")

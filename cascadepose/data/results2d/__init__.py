@@ -15,7 +15,7 @@ from cascadepose.data.layouts import expects
 from cascadepose.data.results2d.people import People2D, Sighting, convert_tracks
 from cascadepose.errors import InputError
 from cascadepose.files import read_json
-from cascadepose.skeletons import SKELETONS, Skeleton
+from cascadepose.skeletons import Skeleton, find_skeleton
 
 __all__ = ["FORMATS", "People2D", "Sighting", "convert_tracks", "read_people"]
 
@@ -43,19 +43,17 @@ def read_people(path: str | Path, format: str | None = None, skeleton: str | Non
     """The people that another program found in a video.
 
     format    one of FORMATS; None: by the file's suffix and content
-    skeleton  name of the joints (see skeletons.SKELETONS) where their number does not say it, such as 17 joints in
-              Human3.6M's order
+    skeleton  name of the joint set, or a file that declares one (see skeletons.find_skeleton), where the number of
+              joints does not say it, such as 17 joints in Human3.6M's order
     Raises InputError for unknown formats, unknown joints and files of another layout.
     """
-    path = Path(path)
-    if skeleton is not None and skeleton not in SKELETONS:
-        raise InputError(f"unknown skeleton {skeleton!r}; use one of: {', '.join(SKELETONS)}")
+    path, known = Path(path), None if skeleton is None else find_skeleton(skeleton)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; check the path")
     format = format or _guess(path)
     if format not in FORMATS:
         raise InputError(f"unknown format {format!r}; use one of: {', '.join(FORMATS)}")
-    people = _reader(format)(path, None if skeleton is None else SKELETONS[skeleton])
+    people = _reader(format)(path, known)
     if any(not 0 <= entry.frame < MOST_FRAMES for entry in people.sightings):
         raise InputError(f"{path}: has frame numbers below 0 or beyond {MOST_FRAMES}; number the frames from 0 on")
     # somebody of whom not one joint was found was not seen

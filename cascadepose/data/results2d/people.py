@@ -111,8 +111,8 @@ def joints_of(values: Any, skeleton: Skeleton | None, where: str) -> tuple[np.nd
         raise InputError(f"{where}: keypoints are not x, y, score triples; is the format the right one?") from None
     if skeleton is None and len(rows) not in LAYOUTS:
         raise InputError(
-            f"{where}: {len(rows)} joints, known are lists of {', '.join(map(str, LAYOUTS))}; name the skeleton: "
-            f"{', '.join(SKELETONS)}"
+            f"{where}: {len(rows)} joints, known are lists of {', '.join(map(str, LAYOUTS))}; name the skeleton "
+            f"(--joints): {', '.join(SKELETONS)}"
         )
     skeleton = skeleton or LAYOUTS[len(rows)]
     if len(rows) < skeleton.num_joints:

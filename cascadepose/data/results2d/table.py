@@ -41,6 +41,8 @@ def read(path: Path, skeleton: Skeleton | None = None) -> People2D:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (ValueError, csv.Error, AttributeError) as error:
         raise InputError(f"{path}: is no table of numbers ({error}); expected {', '.join(NAMES)}") from None
+    if not cells:
+        raise InputError(f"{path}: has no row with x and y; is it the right file?")
     skeleton = skeleton or _skeleton(path, list(dict.fromkeys(joint for _, _, joint, _ in cells)))
     people: dict[tuple[int, int], np.ndarray] = {}
     for frame, person, joint, values in cells:
@@ -69,7 +71,7 @@ def _skeleton(path: Path, joints: list[str]) -> Skeleton:
     if all(joint.isdigit() for joint in joints):
         count = max(map(int, joints), default=-1) + 1
         if count not in LAYOUTS:
-            raise InputError(f"{path}: numbers {count} joints; name the skeleton: {', '.join(SKELETONS)}")
+            raise InputError(f"{path}: numbers {count} joints; name the skeleton (--joints): {', '.join(SKELETONS)}")
         return LAYOUTS[count]
     for skeleton in SKELETONS.values():
         if set(joints) <= set(skeleton.names):
