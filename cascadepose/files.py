@@ -151,7 +151,8 @@ def _grouped(failed: Sequence[InputError]) -> list[str]:
     others = []
     for error in failed:
         if isinstance(error, WriteError):
-            groups.setdefault(error.reason, []).append(error.path)
+            paths = groups.setdefault(error.reason, [])
+            paths += [error.path] if error.path not in paths else []
         elif str(error) not in others:
             others.append(str(error))
     return [f"{_listed(paths)}: cannot be written, {reason}" for reason, paths in groups.items()] + others
