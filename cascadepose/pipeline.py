@@ -92,8 +92,8 @@ class Pipeline:
         progress    a bar with rate and time left, or a function that is told how many more frames are done
         clock       counts the time of each stage
 
-        Where the source breaks off, or Ctrl-C is pressed, what was found until then is tracked, lifted and returned,
-        and `incomplete` says why. Raises InputError where there is not one good frame.
+        Where the source breaks off, the recording cannot be written on, or Ctrl-C is pressed, what was found until then
+        is tracked, lifted and returned, and `incomplete` says why. Raises InputError where there is not one good frame.
         """
         clock = clock or StageClock()
         with clock.stage("decode"):
@@ -103,24 +103,29 @@ class Pipeline:
         total = min((count for count in (frames.num_frames, max_frames) if count is not None), default=None)
         shown = bool(progress) and not frames.is_image
         bar = nullcontext(progress) if callable(progress) else progress_bar("poses", total, shown)
-        with bar as advance, _recorder(record, frames) as recorder:
-            try:
-                for frame, poses in self.poses(islice(frames, max_frames), clock, 1 if frames.live else None):
-                    with clock.stage("track"):
-                        builder.add(frame.index, poses, tracker.update(frame.timestamp, poses))
-                    times.append(frame.timestamp)
-                    if recorder is not None:
-                        with clock.stage("write"):
-                            recorder.write(frame.image, frame.timestamp)
-                    advance(1)
-            except InputError as error:
-                if not times:
-                    raise
-                incomplete = str(error)
-            except KeyboardInterrupt:
-                if not times:
-                    raise
-                incomplete = f"{INTERRUPTED} after {len(times)} frame{'s'[: len(times) > 1]}"
+        try:
+            with bar as advance, _recorder(record, frames) as recorder:
+                try:
+                    for frame, poses in self.poses(islice(frames, max_frames), clock, 1 if frames.live else None):
+                        with clock.stage("track"):
+                            builder.add(frame.index, poses, tracker.update(frame.timestamp, poses))
+                        times.append(frame.timestamp)
+                        if recorder is not None:
+                            with clock.stage("write"):
+                                recorder.write(frame.image, frame.timestamp)
+                        advance(1)
+                except InputError as error:
+                    if not times:
+                        raise
+                    incomplete = str(error)
+                except KeyboardInterrupt:
+                    if not times:
+                        raise
+                    incomplete = f"{INTERRUPTED} after {len(times)} frame{'s'[: len(times) > 1]}"
+        except InputError as error:  # the recording cannot be written on; or, without a frame, what the source says
+            if not times:
+                raise
+            incomplete, record = str(error), None
         tracker.finish()
         tracks = self.lift(builder.tracks(tracker.ids, np.array(times)), frames.size, clock)
         return VideoResult(

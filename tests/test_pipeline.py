@@ -2,11 +2,13 @@
 results.
 """
 
+import errno
+
 import numpy as np
 import pytest
 
 from cascadepose.data.frames import ArraySource, open_source
-from cascadepose.data.video_writer import open_video_writer
+from cascadepose.data.video_writer import VideoWriter, open_video_writer
 from cascadepose.errors import InputError
 from cascadepose.models.lifters.dstformer import DSTformer
 from cascadepose.pipeline import INTERRUPTED, Pipeline, load
@@ -157,6 +159,21 @@ def test_recording_holds_the_processed_frames(tmp_path):
     predictor = ScriptedPredictor([Poses2D.empty()] * 20, stop_at=8)
     result = Pipeline(predictor, batch_size=4)(video(20), record=tmp_path / "r.mp4", progress=False)
     assert len(list(open_source(tmp_path / "r.mp4"))) == 8 == result.num_frames
+
+
+def test_full_disk_ends_the_recording_but_not_the_result(tmp_path, monkeypatch):
+    predictor, whole = ScriptedPredictor([Poses2D.empty()] * 20), VideoWriter.write
+
+    def write(writer, image, timestamp):
+        if timestamp > 0.3:
+            raise OSError(errno.ENOSPC, "full")
+        whole(writer, image, timestamp)
+
+    monkeypatch.setattr(VideoWriter, "write", write)
+    result = Pipeline(predictor, batch_size=1)(video(20), record=tmp_path / "r.mp4", progress=False)
+    assert 3 < result.num_frames < 20
+    assert result.incomplete.startswith(f"{tmp_path}/r.mp4: cannot be written, the disk is full: free some space")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_live_source_is_read_frame_by_frame_and_points_to_its_recording(tmp_path):
