@@ -51,6 +51,19 @@ def test_two_steps_of_a_published_recipe(recipe, files, repository, tmp_path):
     assert (best.frame_rate, best.normalization, best.in_channels) == (50.0, "screen", 2)
 
 
+def test_two_steps_of_poseformerv2(files, repository, tmp_path):
+    options = ["--config", str(repository / "configs" / "poseformerv2_27_1_cpn.yaml")]
+    config = parse({"train": TrainConfig, "task": LifterTaskConfig}, options)
+    train = config.train
+    assert (train.epochs, train.batch_size, train.lr, train.lr_decay) == (200, 1024, 1e-4, 0.99)
+    config.task.h36m.positions_3d, config.task.h36m.positions_2d = files["positions_3d"], files["positions_2d"]
+    config.task.model |= {"embed_dim_ratio": 8, "depth": 1}
+    train.max_steps, train.batch_size, train.num_workers, train.device, train.tensorboard = 2, 2, 0, "cpu", False
+    train.output_dir = str(tmp_path / "run")
+    best = hub.load_model(fit(build_task(config.task), train), kind="poseformerv2")
+    assert (best.num_frames, best.config["kept_frames"], best.kept_coefficients) == (27, 1, 3)
+
+
 @pytest.fixture
 def config(files):
     model = {"embed_dim_ratio": 4, "depth": 1, "num_heads": 2}

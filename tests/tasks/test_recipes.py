@@ -6,12 +6,22 @@ import yaml
 
 from cascadepose import hub, models
 from cascadepose.config import parse
+from cascadepose.evaluation.cost import count_macs
 from cascadepose.tasks import lifter, pretrain
 from cascadepose.train import fit
 from cascadepose.training.settings import TrainConfig
 
 LIFTERS = ["tcn_27", "tcn_243", "strided_27", "strided_351", "dstformer_scratch", "dstformer_finetune"]
 LIFTERS += ["dstformer_frozen", "tcn_243_cpn", "strided_27_cpn", "strided_351_cpn"]
+POSEFORMERV2 = {  # configuration -> published millions of operations, two a multiply-accumulate
+    "poseformerv2_27_1_cpn": 77.2,
+    "poseformerv2_27_3_cpn": 117.3,
+    "poseformerv2_81_1_cpn": 77.2,
+    "poseformerv2_81_3_cpn": 117.3,
+    "poseformerv2_81_9_cpn": 351.7,
+    "poseformerv2_243_27_cpn": 1054.8,
+}
+LIFTERS += POSEFORMERV2
 PRETRAINING = ["dstformer_pretrain", "dstformer_lite_pretrain"]
 
 
@@ -30,14 +40,18 @@ def test_valid_and_of_the_published_size(name, repository):
     config, _ = read(repository, name)
     sizes = {"dstformer_scratch": 42_466_317, "dstformer_pretrain": 42_466_317, "dstformer_lite_pretrain": 16_001_549}
     sizes |= {"tcn_243_cpn": 16_952_371, "strided_27_cpn": 4_014_438, "strided_351_cpn": 4_346_214}
+    sizes |= {"poseformerv2_81_9_cpn": 14_362_279}
     with torch.device("meta"):
         kind = getattr(config.task, "kind", "dstformer")
         window = {"maxlen": config.task.num_frames} if kind == "dstformer" else {}
-        window = {"num_frames": config.task.num_frames} if kind == "strided" else window
+        window = {"num_frames": config.task.num_frames} if kind in ("strided", "poseformerv2") else window
         model = models.build(kind, **window, **config.task.model)
     assert model.num_frames == config.task.num_frames
     if name in sizes:
         assert sum(p.numel() for p in model.parameters()) == sizes[name]
+    if name in POSEFORMERV2:
+        macs = count_macs(model, torch.zeros(1, config.task.num_frames, 17, 2, device="meta"))
+        assert macs == pytest.approx(POSEFORMERV2[name] / 2 * 1e6, rel=0.04)  # published without the DCT's products
 
 
 @pytest.mark.parametrize("name", LIFTERS + PRETRAINING)
@@ -74,7 +88,9 @@ def test_two_steps(name, repository, tmp_path, rng):
 
 def test_the_recipes_say_what_they_differ_in(repository):
     """A file with a base repeats nothing of it but what names the run, or what replaces a whole table."""
-    for name in ("tcn_243", "strided_351", "dstformer_finetune", "dstformer_frozen"):
+    for name in ("tcn_243", "strided_351", "dstformer_finetune", "dstformer_frozen", *POSEFORMERV2):
+        if name == "poseformerv2_81_9_cpn":
+            continue  # the base of the others
         own = yaml.safe_load((repository / "configs" / f"{name}.yaml").read_text("utf-8"))
         base = yaml.safe_load((repository / "configs" / own["base"]).read_text("utf-8"))
         same = [key for key, value in own["task"].items() if base["task"].get(key) == value]
