@@ -1,6 +1,15 @@
-"""Signals over time: filling gaps and resampling. Vectorised over every axis but time, which comes first."""
+"""Signals over time: filling gaps, resampling, smoothing. Vectorised over every axis but time, which comes first."""
+
+from __future__ import annotations
 
 import numpy as np
+
+from cascadepose.errors import InputError
+
+METHODS = ("butterworth", "savgol", "none")
+CUTOFF = 6.0  # Hz; walking and sports hold little above it (Winter, Biomechanics and Motor Control, 2009, ch. 3)
+_PASSES = 0.802  # what two passes of a second-order Butterworth filter do to its cutoff (Winter 2009, section 3.4.4)
+_UNEVEN = 0.1  # share by which frame intervals may differ and still count as even
 
 
 def fill_gaps(values: np.ndarray, known: np.ndarray, times: np.ndarray | None = None, hold: bool = False) -> np.ndarray:
@@ -46,6 +55,108 @@ def resample(values: np.ndarray, times: np.ndarray, new_times: np.ndarray) -> np
     weight = (new_times - times[left]) / np.maximum(times[right] - times[left], 1e-12)
     weight = np.clip(weight, 0, 1).reshape((-1,) + (1,) * (values.ndim - 1)).astype(values.dtype)
     return values[left] * (1 - weight) + values[right] * weight
+
+
+def check_smoothing(method: str, cutoff: float) -> None:
+    """Raise InputError for a method that does not exist, or a cutoff that is no frequency."""
+    if method not in METHODS:
+        raise InputError(f"unknown smoothing {method!r}; use one of: {', '.join(METHODS)}")
+    if not cutoff > 0:
+        raise InputError(f"cutoff {cutoff}: give a frequency in Hz above zero, such as {CUTOFF}")
+
+
+def smooth(
+    values: np.ndarray,
+    times: np.ndarray,
+    method: str = "butterworth",
+    cutoff: float = CUTOFF,
+    known: np.ndarray | None = None,
+) -> np.ndarray:
+    """Take out what is faster than `cutoff`, without delay: for signals that are there as a whole.
+
+    values  [T, ...]
+    times   [T] ascending seconds; uneven ones are evened out for the filter
+    method  "butterworth": second order, forward and backward; "savgol": cubic Savitzky-Golay; "none"
+    cutoff  Hz at which the amplitude is down by 3 dB; nothing changes where the frame rate cannot show it, or the
+            signal is shorter than one period
+    known   [T] bool; what other frames hold is not looked at: they are interpolated before
+    Returns an array like `values`. Raises InputError as `check_smoothing` does.
+    """
+    check_smoothing(method, cutoff)
+    values, times = np.asarray(values), np.asarray(times, np.float64)
+    if method == "none" or len(values) < 3 or (known is not None and np.count_nonzero(known) < 3):
+        return values
+    filled = values if known is None else fill_gaps(values, known, times)
+    steps = np.diff(times)
+    even = np.median(steps)
+    if (np.abs(steps - even) < _UNEVEN * even).all():
+        return _filtered(filled, 1 / steps.mean(), method, cutoff).astype(values.dtype, copy=False)
+    grid = np.linspace(times[0], times[-1], 1 + max(int(np.ceil((times[-1] - times[0]) / even)), 2))
+    filtered = _filtered(resample(filled, times, grid), 1 / (grid[1] - grid[0]), method, cutoff)
+    return resample(filtered, grid, times).astype(values.dtype, copy=False)
+
+
+def _filtered(values: np.ndarray, rate: float, method: str, cutoff: float) -> np.ndarray:
+    from scipy.signal import butter, savgol_filter, sosfiltfilt
+
+    if cutoff >= 0.45 * rate or len(values) * cutoff < rate:
+        return values
+    if method == "savgol":
+        half = min(_savgol_half(rate / cutoff), (len(values) - 1) // 2)
+        return savgol_filter(values, 2 * half + 1, min(3, 2 * half), axis=0) if half else values
+    design = rate / np.pi * np.arctan(np.tan(np.pi * cutoff / rate) / _PASSES)
+    padding = min(len(values) - 1, int(np.ceil(3 * rate / cutoff)))
+    return sosfiltfilt(butter(2, design, fs=rate, output="sos"), values, axis=0, padlen=padding)
+
+
+def _savgol_half(period: float) -> int:
+    """Frames to either side of a cubic Savitzky-Golay filter whose 3 dB cutoff is nearest to a period in frames."""
+    from scipy.signal import savgol_coeffs
+
+    halves = np.arange(2, int(np.ceil(1.5 * period)) + 3)
+    waves = [np.cos(2 * np.pi * np.arange(-half, half + 1) / period) for half in halves]
+    gains = [savgol_coeffs(2 * half + 1, 3) @ wave for half, wave in zip(halves, waves, strict=True)]
+    return int(halves[np.abs(np.array(gains) - np.sqrt(0.5)).argmin()])
+
+
+class OneEuro:
+    """The One-Euro filter (Casiez, Roussel and Vogel, CHI 2012): for streams, it sees the past only.
+
+    A low-pass filter whose cutoff rises with the speed of each point: little jitter at rest, little lag in motion.
+
+    min_cutoff    Hz, of a point at rest
+    beta          Hz more for each unit (of the values) a second of speed
+    speed_cutoff  Hz, of the speed itself
+    """
+
+    def __init__(self, min_cutoff: float = 1.5, beta: float = 3.0, speed_cutoff: float = 2.0) -> None:
+        self.min_cutoff, self.beta, self.speed_cutoff = min_cutoff, beta, speed_cutoff
+        self._time = 0.0
+        self._values: np.ndarray | None = None
+        self._velocity: np.ndarray | None = None
+
+    def __call__(self, time: float, values: np.ndarray, scale: float = 1.0) -> np.ndarray:
+        """The smoothed values [..., D] at this time (s); points have D coordinates. `scale`: the unit of length.
+
+        After a pause the last values count the less, the longer it was. Frames without a sighting are left out.
+        """
+        values = np.asarray(values)
+        if self._values is None or time <= self._time:
+            self._values, self._velocity, self._time = values, np.zeros_like(values), time
+            return values
+        step, self._time = time - self._time, time
+        velocity = (values - self._values) / step
+        self._velocity += _share(self.speed_cutoff, step) * (velocity - self._velocity)
+        speed = np.linalg.norm(self._velocity, axis=-1, keepdims=True) / scale
+        share = _share(self.min_cutoff + self.beta * speed, step)
+        self._values = (self._values + share * (values - self._values)).astype(values.dtype, copy=False)
+        return self._values
+
+
+def _share(cutoff: float | np.ndarray, step: float) -> float | np.ndarray:
+    """How much a new value counts in a first-order low-pass filter, after `step` seconds."""
+    turn = 2 * np.pi * cutoff * step
+    return turn / (turn + 1)
 
 
 def _expand(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
