@@ -79,6 +79,26 @@ def coco(folder: Path, frames) -> Path:
     return _json(folder / "results.json", entries)
 
 
+def coco_annotations(folder: Path, frames, names=COCO17.names, size=(640, 480)) -> Path:
+    """As annotation tools and PoseTrack write them: visibility instead of scores, and ids that are not in order."""
+    images = [{"id": 900 - t, "file_name": f"frame_{t:04d}.jpg", "width": size[0], "height": size[1]}
+              for t in range(len(frames))]  # fmt: skip
+    annotations = [
+        {
+            "id": 10 * t + who,
+            "image_id": 900 - t,
+            "category_id": 1,
+            "keypoints": triples(k, 2 * (s > 0)),
+            "track_id": who,
+        }
+        | {"bbox": xywh(k), "iscrowd": 0}
+        for t, (keypoints, scores) in enumerate(frames)
+        for who, (k, s) in enumerate(zip(keypoints, scores, strict=True))
+    ]
+    categories = [{"id": 1, "name": "person", "keypoints": list(names)}]
+    return _json(folder / "annotations.json", {"images": images, "annotations": annotations, "categories": categories})
+
+
 def rtmlib(folder: Path, frames) -> Path:
     return _json(folder / "rtmlib.json", [{"keypoints": k.tolist(), "scores": s.tolist()} for k, s in frames])
 

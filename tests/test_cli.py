@@ -35,7 +35,7 @@ def fake_models(monkeypatch, make_people):
 
     walker = Walker()
 
-    def load(weights, lifter, device, threshold, batch_size, flip_test):
+    def load(weights, lifter, device, threshold, batch_size, flip_test, *others, **settings):
         walker.given = (weights, lifter, device, threshold, batch_size, flip_test)
         model = None if lifter is None else DSTformer(dim=16, depth=1, num_heads=2, dim_rep=16, maxlen=9).eval()
         return pipeline.Pipeline(walker, model, batch_size=batch_size)
@@ -100,6 +100,29 @@ def test_formats(fake_models, clip, tmp_path, capsys):
     assert names(out) == ["poses.bvh", "poses.csv", "poses.glb", "poses.npz", "poses.trc"]
     printed = capsys.readouterr().out
     assert all(f"{out / name}\n" in printed for name in names(out))
+
+
+def test_file_that_cannot_be_written_does_not_keep_the_rest_back(fake_models, clip, tmp_path, capsys):
+    out = tmp_path / "out"
+    (out / "poses.npz").mkdir(parents=True)
+    assert main(["infer", str(clip), "--out", str(out), "--max-frames", "4"]) == 2
+    assert (out / "overlay.mp4").is_file() and (out / "poses.json").is_file()
+    captured = capsys.readouterr()
+    assert f"{out / 'poses.json'}\n{out / 'overlay.mp4'}\n" in captured.out
+    assert captured.err.splitlines()[-1] == (
+        f"error: {out}/poses.npz: cannot be written, a folder is in the way where a file is needed: choose another "
+        f"name; written: {out}/poses.json, overlay.mp4"
+    )
+
+
+def test_joints_that_cannot_be_lifted_are_written_in_2d(fake_models, clip, tmp_path, monkeypatch, capsys):
+    """Formats of 3D joints were asked for, and there are none: the others are written, a note says so."""
+    monkeypatch.setattr(pipeline, "load", lambda *arguments, **settings: pipeline.Pipeline(fake_models))
+    out = tmp_path / "out"
+    arguments = ["--formats", "json,bvh,glb", "--max-frames", "4", "--no-overlay", "--quiet"]
+    assert main(["infer", str(clip), "--out", str(out), *arguments]) == 0
+    assert names(out) == ["poses.json"]
+    assert capsys.readouterr().err == "note: the result has no 3D joints, so there is no bvh, glb\n"
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,7 @@ def test_examples_of_the_documentation(foreign, walkers, video, repository, tmp_
     foreign.alphapose(tmp_path, frames)
     foreign.openpose(tmp_path, walkers(BODY25), name="openpose_json")
     foreign.coco(tmp_path, frames).rename("coco_results.json")
+    foreign.coco_annotations(tmp_path, frames)
     foreign.csv(tmp_path, frames)
     (tmp_path / "predictions").mkdir()
     for kind, name in (("image", "photo"), ("video", "dance")):
@@ -268,7 +269,7 @@ def test_examples_of_the_documentation(foreign, walkers, video, repository, tmp_
             program, *arguments = shlex.split(line)
             assert program == "cascadepose" and main(arguments) == 0, (line, capsys.readouterr().err)
             commands += 1
-    assert commands == 12 and names(tmp_path / "photo") == ["overlay.png", "poses.json", "poses.npz"]
+    assert commands == 13 and names(tmp_path / "photo") == ["overlay.png", "poses.json", "poses.npz"]
     assert names(tmp_path / "flat") == ["poses.csv"] and (tmp_path / "out" / "overlay.mp4").exists()
 
 

@@ -16,7 +16,7 @@ FILE is  alphapose    alphapose-results.json: COCO-17, Halpe-26, whole body
          openpose     the folder of --write_json: BODY_25, COCO-18, Halpe-26
          mmpose       JSON of the Inferencer or the demos
          rtmlib       JSON list of frames {"keypoints": [P][K][2], "scores": [P][K]}
-         coco         COCO keypoint results; image_id is the frame
+         coco         COCO keypoint results, image_id is the frame; or annotations of one video
          npz          keypoints [T,K,2 or 3] or [T,P,K,2 or 3] px, scores, fps, size
          csv          columns frame, joint, x, y and, where there are, person and score
          cascadepose  poses.json, poses.npz or their folder, to lift once more

@@ -73,9 +73,15 @@ class Output:
         """Save the result and, unless --no-overlay, draw it over `source` (default: where it was found)."""
         from cascadepose.files import PartlyWritten, write_each
 
+        lifted = not result.tracks or any(track.poses3d is not None for track in result.tracks)
+        possible = formats if lifted else [name for name in formats if name in check_formats([ALL], lifted=False)]
+        if len(possible) < len(formats):
+            missing = ", ".join(name for name in formats if name not in possible)
+            print(f"note: the result has no 3D joints, so there is no {missing}", file=sys.stderr)
+
         def save() -> list[Path]:
             with clock.stage("write"):
-                return save_result(result, args.out, formats)
+                return save_result(result, args.out, possible)
 
         def draw() -> list[Path]:
             try:

@@ -9,7 +9,7 @@ import pytest
 from cascadepose.data.results2d import FORMATS, convert_tracks, read_people
 from cascadepose.data.results2d.arrays import from_frames
 from cascadepose.errors import InputError
-from cascadepose.skeletons import BODY25, COCO17, H36M17, HALPE26, OPENPOSE18, SKELETONS
+from cascadepose.skeletons import BODY25, COCO17, H36M17, HALPE26, OPENPOSE18, POSETRACK17, SKELETONS
 from cascadepose.types import Track
 
 FRAMES = 8
@@ -128,6 +128,32 @@ def test_coco_results_of_images_far_apart(foreign, walkers, tmp_path):
     people = read_people(tmp_path / "results.json")
     assert list(people.poses()) == [139, 285, 581781]
     assert [len(track) for track in people.tracks()] == [1]  # of the last image: nobody stays long enough to be doubted
+
+
+def test_coco_annotations(foreign, walkers, tmp_path):
+    """Frames by the names of the images, size from the file, ids kept; no crowds, none without joints."""
+    frames = walkers()
+    path = foreign.coco_annotations(tmp_path, frames)
+    content = json.loads(path.read_text())
+    content["annotations"] += [content["annotations"][0] | {"iscrowd": 1}, {"image_id": 900, "bbox": [1, 2, 3, 4]}]
+    path.write_text(json.dumps(content))
+    people = read_people(path)
+    assert people.size == (640, 480)
+    assert [track.track_id for track in check(people, [(k, np.ones_like(s)) for k, s in frames], COCO17)] == [1, 2]
+    for image in content["images"]:
+        image["file_name"] = "x.jpg"  # then the ids say the order, here the other way round
+    path.write_text(json.dumps(content))
+    np.testing.assert_allclose(read_people(path).poses()[0].keypoints, frames[-1][0], atol=2e-3)
+    content["images"][0]["width"] = 64
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="has images of 2 sizes"):
+        read_people(path)
+
+
+def test_posetrack(foreign, walkers, tmp_path):
+    names = ["nose", "head_bottom", "head_top", *POSETRACK17.names[3:]]
+    people = read_people(foreign.coco_annotations(tmp_path, walkers(POSETRACK17), names))
+    assert people.skeleton is POSETRACK17 and len(people.tracks(25)) == 2
 
 
 def test_rtmlib(foreign, walkers, tmp_path):

@@ -119,3 +119,15 @@ def test_html(out, expected):
     assert content["size"] == head["frame_size"] and content["pictures"]["files"]
     assert base64.b64decode(content["pictures"]["files"][0])[:3] == b"\xff\xd8\xff"
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
+
+
+@pytest.mark.parametrize("name", ["poses.csv", "poses.json"])
+def test_lifted_again_it_is_the_same(name, out, expected, tmp_path):
+    """The 2D of the table, as of another program, and that of the result give the 3D that the video gave."""
+    head, arrays = expected
+    size = "x".join(map(str, head["frame_size"]))
+    camera = ["--size", size, "--fps", str(head["fps"])] if name == "poses.csv" else []
+    assert main(["lift", str(out / name), *camera, "--out", str(tmp_path), "--quiet"]) == 0
+    with np.load(tmp_path / "poses.npz") as archive:
+        (joints,) = (archive[key] for key in archive if key.endswith("/joints"))
+    assert np.linalg.norm(joints - arrays["joints"], axis=-1).max() < 0.002
