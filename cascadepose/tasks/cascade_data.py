@@ -19,6 +19,7 @@ from cascadepose.normalization import declared_input, lifter_input
 if TYPE_CHECKING:
     from cascadepose.tasks.cascade import CascadeTaskConfig
 
+FRAME_RATE = 25.0  # frames per second of clips for a lifter that states none
 MIN_SIDE = 64  # pixels of a frame: the person in a smaller one could not be seen
 
 
@@ -29,7 +30,7 @@ def clips_of(config: CascadeTaskConfig, lifter: nn.Module, held_out: bool) -> Dr
     motion = MotionDataset(
         load_motion(config.val_motion if held_out else config.train_motion),
         num_frames=config.num_frames,
-        frame_rate=lifter.frame_rate,
+        frame_rate=lifter.frame_rate or FRAME_RATE,
         source_rate=config.source_rate,
     )
     return DrawnClips(motion, background_paths(config.backgrounds, held_out), config.side)

@@ -9,16 +9,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
 
-from cascadepose.boxes import cxcywh_to_xyxy, xyxy_to_xywh
-from cascadepose.data.coco import CocoImage, CocoSource
+from cascadepose.data.coco import CocoSource
 from cascadepose.data.people import PersonImages, collate_people
 from cascadepose.errors import InputError
 from cascadepose.losses.detection import BoxTargets, DetectionCriterion
 from cascadepose.losses.keypoints import KeypointCriterion
 from cascadepose.losses.matching import box_cost, hungarian
-from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.prtr import PRTR
 from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
 from cascadepose.tasks.crop_losses import joint_losses
@@ -171,57 +168,12 @@ class JointTask:
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """COCO keypoint AP and person box AP of the whole model, from images alone.
-
-        And for the annotated people, in the box of the query that each is matched with, `loss_joints` and
-        `loss_keypoints` as in training, and `joint_error`, the mean distance of the joints relative to the person's
-        size (root of the box area), which no choice of the crop can make smaller.
-        """
+        """Keypoint AP, person box AP, losses and errors of the whole model; see `tasks.joint_validation`."""
         if self.config.validation is None:
             return {}
-        from cascadepose.evaluation.coco import evaluate_boxes, evaluate_keypoints
+        from cascadepose.tasks.joint_validation import validate
 
-        data = PersonImages([self.config.validation], [self.config.validation_side], cache=False)
-        count = min(self.config.validation_images or len(data), len(data))
-        chosen = torch.linspace(0, len(data) - 1, count).round().long().tolist()
-        device, results, found = next(model.parameters()).device, [], []
-        records = iter([data.records[index] for index in chosen])
-        for batch in DataLoader(Subset(data, chosen), batch_size=8, collate_fn=self.collate):
-            batch = {key: value if key == "counts" else value.to(device) for key, value in batch.items()}
-            images = as_float(batch["batch"])
-            detections = model.detect(images)
-            out = model(images, threshold=0.0, detections=detections)
-            results += results_of(model, out, [next(records) for _ in batch["counts"]])
-            found.append(self._matched_people(model, images, detections, batch))
-        images = [data.records[index].image_id for index in chosen]
-        joints = evaluate_keypoints(self.config.validation.annotations, results, image_ids=images)
-        boxes = evaluate_boxes(self.config.validation.annotations, results, image_ids=images)
-        scores = {key: joints[key] for key in ("AP", "AP50", "AR")} | {"box_AP": boxes["AP"]}
-        counts = sum(count for count, _ in found)
-        return scores | {name: sum(n * m[name] for n, m in found) / max(counts, 1) for name in found[0][1]}
-
-    def _matched_people(
-        self, model: PRTR, images: ImageBatch, detections: dict, batch: dict
-    ) -> tuple[int, dict[str, float]]:
-        """How many annotated people, and their mean losses and error."""
-        boxes, index, people = self.people_to_crop(detections, batch)
-        if not len(people):
-            return 0, dict.fromkeys(("loss_joints", "loss_keypoints", "joint_error"), 0.0)
-        out = model(images, boxes, index, detections=detections)
-        self.criterion.to(boxes.device)
-        losses = self.keypoint_losses(out, batch, people)
-        real = torch.arange(batch["boxes"].shape[1], device=boxes.device) < boxes.new_tensor(batch["counts"])[:, None]
-        pixels = images.size_tensor[index].flip(-1).to(boxes)
-        sizes = (batch["boxes"][real][people, 2:] * pixels).prod(-1).sqrt()
-        visible = batch["visible"][people]
-        away = ((model.read_joints(out)[0] - batch["keypoints"][people]) * pixels[:, None]).norm(dim=-1)
-        error = (away * visible).sum(-1) / visible.sum(-1) / sizes
-        metrics = {
-            "loss_joints": losses["loss"],
-            "loss_keypoints": losses["loss_keypoints"],
-            "joint_error": error.mean(),
-        }
-        return len(people), {name: float(value) for name, value in metrics.items()}
+        return validate(self, model)
 
     def save(self, model: nn.Module, path: Path, info: dict) -> None:
         """A weights file that `cascadepose.load_model` reads."""
@@ -249,20 +201,6 @@ def start_detector(detector: nn.Module, weights: str | None) -> None:
         detector.load_state_dict(tensors)
     else:
         start_from(detector, weights, "person_detector")
-
-
-def results_of(model: PRTR, out: dict, records: list[CocoImage]) -> list[dict]:
-    """The people of a batch as COCO results with boxes; a person's score is the box's times the mean of the joints'."""
-    points, joint_scores, _ = model.read_joints(out)
-    owners = [records[image] for image in out["people_batch_index"].tolist()]
-    sizes = points.new_tensor([(record.width, record.height) for record in owners]).view(-1, 2)
-    keypoints = torch.cat([points * sizes[:, None], joint_scores[..., None]], dim=-1).flatten(1).tolist()
-    boxes = xyxy_to_xywh(cxcywh_to_xyxy(out["people_boxes"]) * sizes.repeat(1, 2)).tolist()
-    scores = (out["people_scores"] * joint_scores.mean(-1)).tolist()
-    return [
-        {"image_id": record.image_id, "category_id": 1, "keypoints": joints, "bbox": box, "score": score}
-        for record, joints, box, score in zip(owners, keypoints, boxes, scores, strict=True)
-    ]
 
 
 def build_task(config: JointTaskConfig) -> JointTask:

@@ -98,14 +98,15 @@ def test_nobody_to_crop(make):
 
 
 def test_box_without_width(make):
-    """A detector that answers with a line: nobody is looked at in it, and every gradient is finite."""
+    """A detector that answers with a line: nobody is looked at in it, where crops would have no finite gradient."""
     task = make()
-    boxes = torch.tensor([[[0.5, 0.5, 0.0, 0.5], [0.5, 0.5, 0.4, 0.8]]])
-    out = {"pred_boxes": boxes, "pred_logits": torch.zeros(1, 2, 2)}
+    out = {"pred_boxes": torch.tensor([[[0.5, 0.5, 0.0, 0.5]] * 4]), "pred_logits": torch.zeros(1, 4, 2)}
     batch = task.collate([task.train_set[0]])
-    chosen, _, people = task.people_to_crop(out, batch)
-    assert len(chosen) == len(people)
-    assert (chosen[:, 2:] > 0).all()
+    assert batch["visible"].any()
+    chosen, index, people = task.people_to_crop(out, batch)
+    assert len(chosen) == len(index) == len(people) == 0
+    out["pred_boxes"][..., 2] = 0.4
+    assert len(task.people_to_crop(out, batch)[0]) == 2
 
 
 def test_validation_and_weights(make, config, tmp_path):
