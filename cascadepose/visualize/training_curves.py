@@ -58,7 +58,8 @@ def curves_figure(
     """A panel for each of `metrics` ("train/loss_keypoints", "val/AP") with the curves of the runs, by their labels.
 
     span: smoothing of what was logged in training, in log entries, over the faint raw values; 0 for none. start: steps
-    before it are left out. Raises InputError for a metric that no run has.
+    before it are left out. Where a run has logged start_NAME beside NAME, that is a dashed line: what it started from.
+    Raises InputError for a metric that no run has.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -72,15 +73,18 @@ def curves_figure(
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, metric in zip(axes, metrics, strict=False):
+        kind, _, name = metric.partition("/")
         for (label, curves), color in zip(runs.items(), _COLORS * len(runs), strict=False):
             if metric in curves:
-                _draw(axis, *curves[metric], label, color, span if metric.startswith("train/") else 0.0, start)
-        kind, _, name = metric.partition("/")
+                _draw(axis, *curves[metric], label, color, span if kind == "train" else 0.0, start)
+            if (before := f"{kind}/start_{name}") in curves:
+                axis.axhline(curves[before][1][-1], color=color, linewidth=1.0, linestyle="--", label=f"{label}, start")
         axis.set_title(f"{name}, {_NAMES.get(kind, kind)}", fontsize=10)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.25)
-    axes[0].legend(fontsize=8)
+    for axis in axes[: len(metrics)]:
+        axis.legend(fontsize=8)
     for axis in axes[len(metrics) :]:
         axis.set_visible(False)
     return figure

@@ -18,7 +18,7 @@ def run(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         entries = [{"kind": "train", "step": s, "epoch": 1, "loss": 5 - slope * s} for s in range(10, 60, 10)]
-        entries.append({"kind": "val", "step": 50, "epoch": 1, "AP": slope})
+        entries.append({"kind": "val", "step": 50, "epoch": 1, "AP": slope, "start_AP": 0.001})
         text = "".join(json.dumps(entry) + "\n" for entry in entries)
         (folder / "metrics.jsonl").write_text(text + '{"kind": "train", "st')
         return folder
@@ -42,6 +42,9 @@ def test_a_panel_a_metric_and_a_curve_a_run(run):
     np.testing.assert_array_equal(first.lines[0].get_xdata(), [20, 30, 40, 50])
     assert first.get_title() == "loss, in training"
     assert second.get_title() == "AP, in validation"
+    dashed = [line for line in second.lines if line.get_linestyle() == "--"]
+    assert [line.get_label() for line in dashed] == ["frozen, start", "joint, start"]
+    assert set(dashed[0].get_ydata()) == {0.001}
 
 
 def test_smoothing_keeps_a_constant_and_starts_with_the_first_value():
