@@ -21,6 +21,7 @@ COMMANDS = (
     "attention",
     "train",
     "eval",
+    "benchmark",
     "convert",
     "onnx",
     "doctor",

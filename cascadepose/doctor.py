@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import os
 import platform
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from cascadepose import __version__
 from cascadepose.errors import InputError
@@ -34,9 +30,6 @@ OPTIONAL = ("pandas", "ezc3d", "onnxruntime", "tensorboard", "viser")
 _SAME = {"opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")}
 DECODERS, ENCODER = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg"), "libx264"
 PARTS = ("versions", "device", "weights", "codecs", "speed")
-_FRAMES, _SIZE = 16, (640, 480)  # of the clip that is timed
-_WINDOW = 81  # frames that are lifted
-_SECONDS = 1.0  # spent on each stage, at least one round
 
 
 @dataclass(frozen=True)
@@ -138,87 +131,15 @@ def stages(place: torch.device) -> Iterator[Finding]:
 
     A stage that cannot be timed is a finding with the reason.
     """
+    from cascadepose.benchmark.stages import STAGES, rate
+
     with tempfile.TemporaryDirectory(prefix="cascadepose-") as folder:
-        clip = Path(folder) / "clip.mp4"
-        for name, make in _STAGES.items():
+        for name in STAGES:
             try:
-                yield Finding("speed", name, _rate(*make(place, clip)))
+                found = rate(name, place, Path(folder))
+                yield Finding("speed", name, f"{found.milliseconds:.1f} ms a frame, {found.per_second:.0f} a second")
             except Exception as error:  # whatever a broken installation comes up with
                 yield Finding("speed", name, "fails", f"{name} does not work: {type(error).__name__}: {error}")
-
-
-def _rate(work: Callable[[], object], frames: int) -> str:
-    """Median time of one frame; the first round, which also warms up, does not count."""
-    work()
-    seconds: list[float] = []
-    while not seconds or (sum(seconds) < _SECONDS and len(seconds) < 20):
-        started = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started)
-    each = statistics.median(seconds) / frames
-    return f"{1000 * each:.1f} ms a frame, {1 / each:.0f} a second"
-
-
-def _frames() -> list[np.ndarray]:
-    """A smooth picture that moves."""
-    import cv2
-
-    coarse = np.random.default_rng(0).integers(0, 256, (15, 20, 3), dtype=np.uint8)
-    picture = cv2.resize(coarse, _SIZE, interpolation=cv2.INTER_CUBIC)
-    return [np.roll(picture, 4 * index, axis=1) for index in range(_FRAMES)]
-
-
-def _write(place: torch.device, clip: Path) -> tuple[Callable[[], object], int]:
-    from cascadepose.data.video_writer import open_video_writer
-
-    frames = _frames()
-
-    def work() -> None:
-        with open_video_writer(clip, 25.0) as video:
-            for index, frame in enumerate(frames):
-                video.write(frame, index / 25)
-
-    return work, len(frames)
-
-
-def _decode(place: torch.device, clip: Path) -> tuple[Callable[[], object], int]:
-    from cascadepose.data.frames import open_source
-
-    return lambda: sum(1 for _ in open_source(clip)), _FRAMES
-
-
-def _detect(place: torch.device, clip: Path) -> tuple[Callable[[], object], int]:
-    predictor, frames = _predictor(place), _frames()[:8]
-    return lambda: predictor.predict(frames), len(frames)
-
-
-def _keypoints(place: torch.device, clip: Path) -> tuple[Callable[[], object], int]:
-    predictor, frames = _predictor(place), _frames()[:8]
-    person = [np.array([[220.0, 40.0, 420.0, 440.0]])] * len(frames)
-    return lambda: predictor.predict(frames, person), len(frames)
-
-
-def _lift(place: torch.device, clip: Path) -> tuple[Callable[[], object], int]:
-    from cascadepose.hub import load_model
-    from cascadepose.models.lifters.window import Sequence2D, lift_sequences
-    from cascadepose.pipeline import LIFTER_WEIGHTS
-
-    lifter = load_model(LIFTER_WEIGHTS, device=place)
-    keypoints = np.random.default_rng(0).uniform(100, 400, (_WINDOW, 17, 2)).astype(np.float32)
-    person = Sequence2D(keypoints, np.ones((_WINDOW, 17), np.float32), _SIZE)
-    return lambda: lift_sequences(lifter, [person]), _WINDOW
-
-
-def _predictor(place: torch.device):
-    """One that lets nobody pass the detector, so that its stages can be timed apart."""
-    from cascadepose.hub import load_model
-    from cascadepose.pipeline import PRTR_WEIGHTS
-    from cascadepose.predictor import PosePredictor
-
-    return PosePredictor(load_model(PRTR_WEIGHTS, device=place, kind="prtr"), device=place, threshold=1.0)
-
-
-_STAGES = {"write": _write, "decode": _decode, "detect": _detect, "keypoints": _keypoints, "lift": _lift}
 
 
 def _error_of(work: Callable[[], object]) -> str:

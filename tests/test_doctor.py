@@ -6,6 +6,7 @@ from importlib import metadata
 import pytest
 
 from cascadepose import doctor, hub
+from cascadepose.benchmark import stages
 from cascadepose.cli import main
 from cascadepose.doctor import PARTS, Finding, examine, report
 from cascadepose.errors import InputError
@@ -14,8 +15,8 @@ from cascadepose.errors import InputError
 @pytest.fixture
 def quick(monkeypatch):
     """Two frames, and one round a stage."""
-    monkeypatch.setattr(doctor, "_FRAMES", 2)
-    monkeypatch.setattr(doctor, "_SECONDS", 0.0)
+    monkeypatch.setattr(stages, "FRAMES", 2)
+    monkeypatch.setattr(stages, "SECONDS", 0.0)
 
 
 def test_every_part_in_order(quick):
@@ -26,7 +27,7 @@ def test_every_part_in_order(quick):
     assert found["torch"].value == metadata.version("torch") and found["chosen"].value == "cpu"
     assert "h264" in found["read"].value and found["write"].part == "speed"
     names = {finding.name for finding in findings if finding.part == "speed"}
-    assert names == {"write", "decode", "detect", "keypoints", "lift"}
+    assert names == {"write", "decode", "detect", "keypoints", "lift", "video"}
     if {"prtr-mobilenetv2-small", "dstformer-small"} <= {model.name for model in hub.list_models()}:
         assert [finding.problem for finding in findings if finding.problem] == []
         assert all("ms a frame" in finding.value for finding in findings if finding.part == "speed")
@@ -52,11 +53,12 @@ def test_a_stage_that_fails_does_not_stop_the_others(monkeypatch, quick):
     def broken(place, clip):
         raise RuntimeError("no luck")
 
-    monkeypatch.setitem(doctor._STAGES, "detect", broken)
-    monkeypatch.setitem(doctor._STAGES, "keypoints", lambda place, clip: (lambda: None, 1))
+    for name in stages.STAGES:
+        monkeypatch.setitem(stages.STAGES, name, (lambda place, clip: (lambda: None, 1), ""))
+    monkeypatch.setitem(stages.STAGES, "detect", (broken, ""))
     found = {finding.name: finding for finding in doctor.stages("cpu")}
     assert found["detect"] == Finding("speed", "detect", "fails", "detect does not work: RuntimeError: no luck")
-    assert len(found) == 5 and not found["keypoints"].problem and not found["decode"].problem
+    assert len(found) == 6 and not any(finding.problem for name, finding in found.items() if name != "detect")
 
 
 def test_unknown_device():

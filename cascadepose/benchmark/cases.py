@@ -1,25 +1,14 @@
-"""Ratios of speed, measured in one run: this project's way beside the plain way of the codes that it builds on.
-
-Both ways of a case get the same input, take turns, and must give the same answer; a machine that is slow or busy slows
-both. The plain ways are written here from their descriptions: DETR (matching, attention), two-stage PRTR (crops cut one
-by one on the host), end-to-end PRTR (maps repeated for each person, all queries through the keypoint stage).
-"""
+"""Cases of single steps: matching, attention, crops, the keypoint stage. Each takes a device and if it is small."""
 
 from __future__ import annotations
-
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cascadepose.benchmark import Case
 from cascadepose.boxes import cxcywh_to_xyxy, generalized_iou
-from cascadepose.devices import pick_device
-from cascadepose.errors import InputError
 from cascadepose.losses.matching import box_cost, hungarian
 from cascadepose.models.crop import crop_regions, crop_resample
 from cascadepose.models.image_batch import ImageBatch
@@ -27,67 +16,6 @@ from cascadepose.models.prtr import PRTR
 from cascadepose.models.transformer import MultiHeadAttention
 
 CLASS, L1, GIOU = 1.0, 5.0, 2.0  # DETR's matching weights
-
-
-@dataclass(frozen=True)
-class Case:
-    """Two ways to one answer. tolerance: largest difference allowed, None where the answers are not comparable."""
-
-    name: str
-    setting: str
-    plain: Callable[[], Tensor]
-    ours: Callable[[], Tensor]
-    tolerance: float | None = 1e-4
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Medians in milliseconds, and how many times longer the plain way takes."""
-
-    name: str
-    setting: str
-    plain_ms: float
-    ours_ms: float
-
-    @property
-    def ratio(self) -> float:
-        """plain / ours: above 1 where ours is faster."""
-        return self.plain_ms / self.ours_ms
-
-
-def run(device: str = "cpu", repeats: int = 10, size: str = "full") -> Iterator[Timing]:
-    """Measure every case in turn; size "small" is for tests. Raises InputError for an unknown device or size."""
-    if size not in ("full", "small"):
-        raise InputError(f"size is {size!r}, expected 'full' or 'small'")
-    place = pick_device(device)
-    small = size == "small"
-    for make in (matching, attention, pixel_crops, feature_crops, keypoint_stage):
-        with torch.random.fork_rng(), torch.inference_mode():
-            torch.manual_seed(0)
-            yield measure(make(place, small), repeats, place)
-
-
-def measure(case: Case, repeats: int, device: torch.device) -> Timing:
-    """Time both ways in turn after a warm-up that also compares their answers."""
-    answers = [way().float() for way in (case.plain, case.ours)]
-    if case.tolerance is not None:
-        difference = (answers[0] - answers[1]).abs().max().item()
-        if not difference <= case.tolerance:
-            raise RuntimeError(f"{case.name}: the two ways differ by {difference}")
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in range(repeats):
-        for way, spent in zip((case.plain, case.ours), seconds, strict=True):
-            _wait(device)
-            started = time.perf_counter()
-            way()
-            _wait(device)
-            spent.append(time.perf_counter() - started)
-    return Timing(case.name, case.setting, *(1000 * statistics.median(spent) for spent in seconds))
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def matching(device: torch.device, small: bool) -> Case:
@@ -193,29 +121,33 @@ def feature_crops(device: torch.device, small: bool) -> Case:
 
 
 def keypoint_stage(device: torch.device, small: bool) -> Case:
-    """Plain: all queries of the detector go on; ours: three people an image, as a threshold leaves."""
-    images, queries, people = (1, 6, 2) if small else (2, 50, 3)
+    """Plain: every query of the detector goes on, as in end-to-end PRTR; ours: those that pass the threshold."""
+    images, queries, people = (1, 6, 2) if small else (2, 100, 3)
     size = 64 if small else 320
-    model = PRTR(**small_prtr(queries)).to(device).eval()
+    model = PRTR(**end_to_end_prtr(queries)).to(device).eval()
     batch = ImageBatch.from_list(list(torch.rand(images, 3, size, size, device=device)))
+    found = model.detect(batch)
     boxes, index = _people(images, queries, device)
     chosen = (torch.arange(len(boxes), device=device) % queries) < people
 
     def stage(rows: Tensor) -> Tensor:
-        return model(batch, boxes[rows], index[rows])["pred_keypoints"]
+        return model(batch, boxes[rows], index[rows], detections=found)["pred_keypoints"]
 
     everyone = torch.ones_like(chosen)
-    setting = f"{images} images, {queries} queries against {people} people"
+    setting = f"end-to-end form, {images} images, {queries} queries against {people} people"
     return Case("keypoint stage", setting, lambda: stage(everyone)[chosen], lambda: stage(chosen))
 
 
-def small_prtr(num_queries: int) -> dict:
-    """A two-stage PRTR of the packaged size with random weights."""
+def end_to_end_prtr(num_queries: int) -> dict:
+    """An end-to-end PRTR of about the packaged size, with random weights."""
     backbone = {"name": "mobilenetv2_100", "levels": [2, 3, 4]}
     transformer = {"d_model": 192, "num_encoder_layers": 3, "num_decoder_layers": 3, "dim_feedforward": 512}
-    keypoints = transformer | {"num_queries": 17, "matching": "ordered", "readout": "heatmap"}
-    levels = {"backbone": backbone, "input_levels": [1, 2]}
     return {
-        "detector": transformer | levels | {"num_queries": num_queries},
-        "keypoints": levels | {"fine_level": 0, "crop_size": (192, 144), "transformer": keypoints},
+        "crop": "features",
+        "detector": transformer | {"backbone": backbone, "input_levels": [1, 2], "num_queries": num_queries},
+        "crop_levels": [0, 1, 2],
+        "keypoints": transformer | {"num_queries": 17, "matching": "ordered"},
     }
+
+
+CASES = (matching, attention, pixel_crops, feature_crops, keypoint_stage)
