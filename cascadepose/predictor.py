@@ -11,7 +11,7 @@ from cascadepose.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cascadepose.errors import InputError
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.prtr import PRTR
-from cascadepose.skeletons import COCO17
+from cascadepose.skeletons import Skeleton
 from cascadepose.types import Poses2D
 
 
@@ -56,7 +56,7 @@ class PosePredictor:
         self._synchronize()
         detected = perf_counter()
         keypoints, scores, sigma = self._joints(batch, boxes, index, detections)
-        poses = _per_frame(batch, boxes, box_scores, index, keypoints, scores, sigma)
+        poses = _per_frame(batch, boxes, box_scores, index, keypoints, scores, sigma, self.prtr.skeleton)
         self.timings["detect"] += detected - started
         self.timings["keypoints"] += perf_counter() - detected
         return poses
@@ -73,7 +73,7 @@ class PosePredictor:
         )
         mirrored_boxes = torch.cat([1 - boxes[:, :1], boxes[:, 1:]], dim=1)
         out = self.prtr(mirrored, mirrored_boxes, index)
-        swap = list(COCO17.flip_index)
+        swap = list(self.prtr.skeleton.flip_index)
         other, other_scores, other_sigma = (x[:, swap] for x in self.prtr.read_joints(out))
         other = torch.stack([1 - other[..., 0], other[..., 1]], dim=-1)
         return (keypoints + other) / 2, (scores + other_scores) / 2, (sigma + other_sigma) / 2
@@ -106,6 +106,7 @@ def _per_frame(
     keypoints: Tensor,
     scores: Tensor,
     sigma: Tensor,
+    skeleton: Skeleton,
 ) -> list[Poses2D]:
     """Normalised answers of all people -> one record a frame, in pixels; one copy to the host."""
     width_height = batch.size_tensor.flip(-1)[index].to(boxes.dtype)
@@ -129,6 +130,7 @@ def _per_frame(
             sigma=spread[index == number].reshape(-1, joints, 2),
             boxes_xyxy=box[index == number],
             box_scores=score[index == number, 0],
+            skeleton=skeleton,
         )
         for number in range(len(batch))
     ]

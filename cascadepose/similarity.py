@@ -8,6 +8,8 @@ import torch
 from cascadepose import boxes
 from cascadepose.types import Poses2D
 
+USUAL_SIGMA = 0.08  # about the mean of COCO's joints below the face
+
 
 def pairwise_iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
     """Boxes [M,4] and [P,4] -> intersection over union [M,P]."""
@@ -24,9 +26,11 @@ def pairwise_oks(a: Poses2D, b: Poses2D) -> tuple[np.ndarray, np.ndarray]:
     """Object keypoint similarity [M,P] of every pose in a with every pose in b, and the weight of evidence [M,P].
 
     The mean of exp(-d^2 / (2 area (2 sigma)^2)), as COCO defines it, over the joints weighted by the lower of both
-    scores; area is the mean of both boxes. The weight is the sum of those scores: near zero, nothing is known.
+    scores; area is the mean of both boxes. The weight is the sum of those scores: near zero, nothing is known. Joints
+    without sigmas are all taken for USUAL_SIGMA.
     """
-    spread = (2 * np.asarray(a.skeleton.sigmas, np.float32)) ** 2
+    sigmas = a.skeleton.sigmas or (USUAL_SIGMA,) * a.skeleton.num_joints
+    spread = (2 * np.asarray(sigmas, np.float32)) ** 2
     area = (areas(a)[:, None] + areas(b)[None]) / 2
     squared = ((a.keypoints[:, None] - b.keypoints[None]) ** 2).sum(-1)  # [M,P,K]
     closeness = np.exp(-squared / (2 * spread * np.maximum(area, 1.0)[..., None]))

@@ -14,7 +14,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options; all but the first three have a default."""
     add = parser.add_argument
     add("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
-    add("--annotations", type=Path, required=True, metavar="JSON", help="COCO person keypoint annotations")
+    add("--annotations", type=Path, required=True, metavar="JSON", help="COCO keypoints with the model's joints")
     add("--weights", required=True, metavar="NAME_OR_PATH", help="packaged name, file or hub address")
     add("--boxes", default="gt", metavar="gt|detector|FILE", help="annotated, the model's own, or COCO box results")
     add("--json", type=Path, metavar="OUT", help="write the report here (OUT.partial.json while it runs)")
@@ -46,6 +46,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     return run_coco(
         predictor, args.images, args.annotations, boxes, args.batch_size, sys.stderr.isatty(), joints=args.joints,
         nms_threshold=args.oks_nms, partial=args.json and args.json.with_suffix(".partial.json"), protocol=protocol,
+        skeleton=prtr.skeleton,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """COCO-format person annotations as plain records, one an image; any number of files can be read side by side."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,18 +9,21 @@ import numpy as np
 from cascadepose.data.images import read_image
 from cascadepose.errors import InputError
 from cascadepose.files import read_json
-from cascadepose.skeletons import COCO17
+from cascadepose.skeletons import COCO17, Skeleton
 
 
 @dataclass(frozen=True)
 class CocoSource:
     """One annotation file and what is particular about it.
 
-    annotations: COCO keypoint json. images: the folder that its file names are relative to.
+    annotations: COCO keypoint json, or MPII's annot/train.json. images: the folder that file names are relative to.
     weight: how often its items are drawn, relative to the same number of items of another source.
-    unlabelled_joints: joints that this set never annotates (names of COCO-17): v = 0 says nothing about them.
+    unlabelled_joints: joints that this set never annotates (by name): v = 0 says nothing about them.
     absence_known: False where v = 0 of the other joints does not mean "not to be seen" either.
     background: a folder of images without people, for the detector.
+    skeleton: joint set of the file where it is not the one that is trained, by name or a file that declares it; joints
+        go by their names, those that the file does not have are unlabelled. MPII's files have mpii16.
+    truth: MPII's gt_valid.mat, to validate on MPII.
     """
 
     annotations: str
@@ -28,6 +32,8 @@ class CocoSource:
     unlabelled_joints: list[str] = field(default_factory=list)
     absence_known: bool = True
     background: str | None = None
+    skeleton: str | None = None
+    truth: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class CocoImage:
     """What is annotated in one image, in its pixels.
 
     boxes_xyxy [P, 4], keypoints [P, K, 3] (x, y, v as in COCO), crowds_xyxy [G, 4] regions of unlabelled people,
-    complete: every person outside of the crowds has a box; labelled [K] bool: joints whose absence is known.
+    complete: every person outside of the crowds has a box; labelled [K] bool: joints whose absence is known; rows [P]:
+    the place of each person in the annotation file.
     """
 
     path: Path
@@ -47,48 +54,63 @@ class CocoImage:
     crowds_xyxy: np.ndarray
     complete: bool
     labelled: np.ndarray
+    rows: np.ndarray
 
 
-def read_coco(source: CocoSource) -> list[CocoImage]:
-    """Every image of a source, with its people.
+def read_coco(source: CocoSource, skeleton: Skeleton = COCO17) -> list[CocoImage]:
+    """Every image of a source, with its people; the file's joints are those of `skeleton`.
 
-    Raises InputError for a missing or broken file, annotations without images, NaN in boxes or joints, a joint count
-    other than 17.
+    Raises InputError for a missing or broken file, annotations without images, NaN in boxes or joints, another joint
+    count.
     """
     content = read_json(source.annotations, "annotation file")
     if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
         raise InputError(f'{source.annotations}: has no "images" and "annotations"; give a COCO person_keypoints file')
     people: dict[int, list[dict]] = {}
-    for annotation in content["annotations"]:
-        people.setdefault(annotation["image_id"], []).append(annotation)
-    labelled = np.full(COCO17.num_joints, source.absence_known)
-    labelled[[COCO17.index(name) for name in source.unlabelled_joints]] = False
-    folder = Path(source.images)
-    records = [
-        _record(image, people.get(image["id"], []), folder, labelled, source.annotations) for image in content["images"]
-    ]
+    for row, annotation in enumerate(content["annotations"]):
+        people.setdefault(annotation["image_id"], []).append(annotation | {"row": row})
+    labelled = known_absence(source, skeleton)
+    records = [_record(image, people.get(image["id"], []), labelled, source, skeleton) for image in content["images"]]
     if source.background is not None:
-        records += [_empty_record(path) for path in sorted(Path(source.background).iterdir())]
+        records += [_empty_record(path, skeleton) for path in sorted(Path(source.background).iterdir())]
     if not records or not people:
         raise InputError(f"{source.annotations}: has no annotated people; check that it is a person_keypoints file")
-    missing = next((record.path for record in records if not record.path.exists()), None)
-    if missing is not None:
-        raise InputError(f"{missing}: named in {source.annotations} but missing; check the images folder {folder}")
+    check_images((record.path for record in records), source)
     return records
 
 
-def _record(image: dict, annotations: list[dict], folder: Path, labelled: np.ndarray, name: str) -> CocoImage:
+def known_absence(source: CocoSource, skeleton: Skeleton) -> np.ndarray:
+    """Which joints [K] of the file, if they are not annotated, cannot be seen. Raises InputError for unknown names."""
+    labelled = np.full(skeleton.num_joints, source.absence_known)
+    labelled[[skeleton.index(name) for name in source.unlabelled_joints]] = False
+    return labelled
+
+
+def check_images(paths: Iterable[Path], source: CocoSource) -> None:
+    """Raises InputError that names the first image that is not there."""
+    missing = next((path for path in paths if not path.exists()), None)
+    if missing is not None:
+        raise InputError(
+            f"{missing}: named in {source.annotations} but missing; check the images folder {Path(source.images)}"
+        )
+
+
+def _record(
+    image: dict, annotations: list[dict], labelled: np.ndarray, source: CocoSource, skeleton: Skeleton
+) -> CocoImage:
+    name, folder = source.annotations, Path(source.images)
     boxes = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     crowd = np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool)
     crowd |= looks_like_crowd(boxes) & np.array([not a.get("crowd_known", True) for a in annotations], bool)
-    blank = [0.0] * 3 * COCO17.num_joints
+    blank = [0.0] * 3 * skeleton.num_joints
     flat = [a.get("keypoints") or blank for a in annotations]
     if any(len(joints) != len(blank) for joints in flat):
         raise InputError(
-            f"{name}: image {image['id']} has a person whose keypoints are not 17 x 3 numbers; convert them to COCO-17"
+            f"{name}: image {image['id']} has a person whose keypoints are not {skeleton.num_joints} x 3 numbers, the "
+            f"joints of {skeleton.name}; name the joint set of the file as its source's `skeleton`"
         )
-    keypoints = np.array(flat, np.float32).reshape(-1, COCO17.num_joints, 3)
+    keypoints = np.array(flat, np.float32).reshape(-1, skeleton.num_joints, 3)
     if not (np.isfinite(boxes).all() and np.isfinite(keypoints).all()):
         raise InputError(f"{name}: image {image['id']} has NaN or infinite boxes or keypoints; remove that annotation")
     real = ~crowd & (boxes[:, 2:] > boxes[:, :2]).all(1)
@@ -102,6 +124,7 @@ def _record(image: dict, annotations: list[dict], folder: Path, labelled: np.nda
         crowds_xyxy=boxes[crowd],
         complete=bool(image.get("boxes_complete", True)),
         labelled=labelled,
+        rows=np.array([a["row"] for a in annotations], np.int64)[real],
     )
 
 
@@ -115,14 +138,15 @@ def looks_like_crowd(boxes_xyxy: np.ndarray) -> np.ndarray:
     return (held >= 3) | (size[:, 0] > 1.8 * size[:, 1])
 
 
-def _empty_record(path: Path) -> CocoImage:
+def _empty_record(path: Path, skeleton: Skeleton) -> CocoImage:
     from PIL import Image
 
     with Image.open(path) as image:
         width, height = image.size
-    nobody = np.zeros((0, COCO17.num_joints, 3), np.float32)
-    empty = np.zeros((0, 4), np.float32)
-    return CocoImage(path, -1, width, height, empty, nobody, empty, True, np.ones(COCO17.num_joints, bool))
+    nobody = np.zeros((0, skeleton.num_joints, 3), np.float32)
+    empty, no_rows = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    labelled = np.ones(skeleton.num_joints, bool)
+    return CocoImage(path, -1, width, height, empty, nobody, empty, True, labelled, no_rows)
 
 
 class ImageStore:

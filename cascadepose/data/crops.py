@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from cascadepose.data.coco import CocoImage, CocoSource, ImageStore, read_coco
+from cascadepose.data.coco import CocoImage, CocoSource, ImageStore
+from cascadepose.data.sources import read_source
 from cascadepose.data.transforms import color_transform, seeded
 from cascadepose.errors import InputError
-from cascadepose.skeletons import COCO17
+from cascadepose.skeletons import COCO17, Skeleton
 
-UPPER = list(range(11))
-LOWER = list(range(11, 17))
+LOWER_BODY = ("pelvis", "hip", "knee", "ankle", "heel", "toe", "foot")  # how joints of the lower body are called
 
 
 def crop_matrix(
@@ -55,7 +55,7 @@ def fit_aspect(size: np.ndarray, aspect: float) -> np.ndarray:
 
 
 class PersonCrops(Dataset):
-    """Every annotated person of one or more COCO-format files, cropped.
+    """Every annotated person of one or more annotation files, cropped, with the joints of `skeleton`.
 
     Asked with `(index, seed)` an item is augmented from that seed alone; asked with a plain index it is the evaluation
     crop.
@@ -76,15 +76,16 @@ class PersonCrops(Dataset):
         rotation: float = 35.0,
         scaling: float = 0.3,
         half_body: float = 0.2,
+        skeleton: Skeleton = COCO17,
     ):
-        self.crop_size, self.enlarge = tuple(crop_size), enlarge
+        self.crop_size, self.enlarge, self.skeleton = tuple(crop_size), enlarge, skeleton
         self.color, self.rotation, self.scaling, self.half_body = color, rotation, scaling, half_body
         self.people: list[tuple[CocoImage, int]] = []
         weights: list[float] = []
         for source in sources:
             found = [
                 (image, index)
-                for image in read_coco(source)
+                for image in read_source(source, skeleton)
                 for index in range(len(image.boxes_xyxy))
                 if (image.keypoints[index, :, 2] > 0).sum() >= min_keypoints
             ]
@@ -112,7 +113,7 @@ class PersonCrops(Dataset):
         box = record.boxes_xyxy[person]
         rng = None if seed is None else np.random.default_rng(seed)
         if rng is not None and rng.random() < self.half_body:
-            box = half_body_box(box, joints, rng)
+            box = half_body_box(box, joints, rng, self.skeleton)
         center, size = self.region(box)
         degrees, mirrored = 0.0, False
         if rng is not None:
@@ -129,7 +130,7 @@ class PersonCrops(Dataset):
         seen = (joints[:, 2] > 0) & ((points > -0.02) & (points < 1.02)).all(1)
         labelled = record.labelled | (joints[:, 2] > 0)
         if mirrored:
-            order = list(COCO17.flip_index)
+            order = list(self.skeleton.flip_index)
             points, seen, labelled = points[order], seen[order], labelled[order]
         return {
             "image": torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
@@ -139,11 +140,14 @@ class PersonCrops(Dataset):
         }
 
 
-def half_body_box(box: np.ndarray, joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A box around only the upper or only the lower annotated joints, as where a table or the image border hides the
-    rest.
+def half_body_box(
+    box: np.ndarray, joints: np.ndarray, rng: np.random.Generator, skeleton: Skeleton = COCO17
+) -> np.ndarray:
+    """A box around only the upper or only the lower annotated joints [K, 3], as where a table or the image border hides
+    the rest; the box itself where there are too few of them.
     """
-    part = joints[UPPER if rng.random() < 0.6 else LOWER]
+    lower = np.array([name.endswith(LOWER_BODY) for name in skeleton.names])
+    part = joints[~lower if rng.random() < 0.6 else lower]
     points = part[part[:, 2] > 0, :2]
     if len(points) < 3:
         return box

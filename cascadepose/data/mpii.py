@@ -38,10 +38,13 @@ class MpiiPeople:
     def __len__(self) -> int:
         return len(self.images)
 
-    def boxes_xyxy(self, aspect: float = 1.0) -> np.ndarray:
-        """The boxes [N, 4] that 2D codes crop: centre moved down by 15 scale, 250 scale high, width = aspect height."""
+    def boxes_xyxy(self, aspect: float = 1.0, enlarge: float = 1.25) -> np.ndarray:
+        """The boxes [N, 4] that 2D codes crop: centre moved down by 15 scale, 250 scale high, width = aspect height.
+
+        enlarge: 1 for the boxes before they are enlarged, 200 scale high.
+        """
         center = self.centers + np.stack([np.zeros_like(self.scales), 15 * self.scales], -1)
-        half = self.scales[:, None] * 1.25 * REFERENCE / 2 * np.array([aspect, 1.0], np.float32)
+        half = self.scales[:, None] * enlarge * REFERENCE / 2 * np.array([aspect, 1.0], np.float32)
         return np.concatenate([center - half, center + half], -1)
 
 

@@ -8,14 +8,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cascadepose.boxes import xyxy_to_cxcywh
-from cascadepose.data.coco import CocoSource, ImageStore, read_coco
+from cascadepose.data.coco import CocoSource, ImageStore
+from cascadepose.data.sources import read_source
 from cascadepose.data.transforms import fit_transform, mirror, scene_transform, seeded
 from cascadepose.models.image_batch import ImageBatch
-from cascadepose.skeletons import COCO17
+from cascadepose.skeletons import COCO17, Skeleton
 
 
 class PersonImages(Dataset):
-    """Images of one or more COCO-format files.
+    """Images of one or more annotation files, with the joints of `skeleton`.
 
     Asked with `(index, seed)` an item is augmented from that seed alone; asked with a plain index it is only scaled. An
     item: `image` uint8 [3, H, W]; relative to it, `boxes` [P, 4] cxcywh, `keypoints` [P, K, 2], `visible` and
@@ -32,11 +33,12 @@ class PersonImages(Dataset):
         sides: Sequence[int] = (320,),
         cache: bool = True,
         canvas: int | None = None,
+        skeleton: Skeleton = COCO17,
     ):
-        self.sides, self.canvas = tuple(sides), canvas
+        self.sides, self.canvas, self.skeleton = tuple(sides), canvas, skeleton
         self.records, weights = [], []
         for source in sources:
-            found = read_coco(source)
+            found = read_source(source, skeleton)
             self.records += found
             weights += [source.weight] * len(found)
         self.sample_weights = np.array(weights) if len(set(weights)) > 1 else None
@@ -60,8 +62,8 @@ class PersonImages(Dataset):
             boxes, points = boxes[kept] * np.tile(scale, 2), keypoints[..., :2] * scale
         else:
             if np.random.default_rng(seed).random() < 0.5:
-                image, boxes, keypoints = mirror(image, boxes, keypoints)
-                labelled = labelled[list(COCO17.flip_index)]
+                image, boxes, keypoints = mirror(image, boxes, keypoints, self.skeleton)
+                labelled = labelled[list(self.skeleton.flip_index)]
             moved = seeded(scene_transform(self.sides, self.canvas), seed)(
                 image=image, bboxes=boxes[kept], box_index=kept, keypoints=keypoints[..., :2].reshape(-1, 2)
             )

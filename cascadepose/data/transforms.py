@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from cascadepose.skeletons import COCO17
+from cascadepose.skeletons import COCO17, Skeleton
 
 # albumentations asks the network for its latest version when it is imported, unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -71,14 +71,14 @@ def seeded(transform, seed: int):
 
 
 def mirror(
-    image: np.ndarray, boxes_xyxy: np.ndarray, keypoints: np.ndarray
+    image: np.ndarray, boxes_xyxy: np.ndarray, keypoints: np.ndarray, skeleton: Skeleton = COCO17
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Left-right mirror of an image [H, W, 3], boxes [P, 4] and COCO-17 keypoints [P, K, 3]; left and right joints
-    change places.
+    """Left-right mirror of an image [H, W, 3], boxes [P, 4] and keypoints [P, K, 3]; left and right joints change
+    places.
     """
     width = image.shape[1]
     boxes = boxes_xyxy.copy()
     boxes[:, [0, 2]] = width - boxes_xyxy[:, [2, 0]]
-    keypoints = keypoints[:, list(COCO17.flip_index)].copy()
+    keypoints = keypoints[:, list(skeleton.flip_index)].copy()
     keypoints[..., 0] = width - keypoints[..., 0]
     return np.ascontiguousarray(image[:, ::-1]), boxes, keypoints

@@ -1,7 +1,8 @@
 """COCO evaluation with pycocotools: keypoint AP and person box AP, by name, from a file or a dictionary.
 
-Ground truth is COCO JSON with the COCO-17 joints. A joint with visibility 0 is not labelled and does not count, so a
-set that labels only some joints (12 of the 17 in Leeds Sports Pose) is compared on these; `joints` restricts further.
+Ground truth is COCO JSON with the joints of any skeleton that has OKS sigmas, COCO-17 by default. A joint with
+visibility 0 is not labelled and does not count, so a set that labels only some joints (12 of the 17 in Leeds Sports
+Pose) is compared on these; `joints` restricts further.
 A number of -1 means that the set has no such person (COCO's convention, e.g. APM without people of medium size).
 """
 
@@ -20,7 +21,7 @@ import numpy as np
 from cascadepose.errors import InputError
 from cascadepose.evaluation.oks import oks_nms
 from cascadepose.files import read_json
-from cascadepose.skeletons import COCO17
+from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.types import Poses2D
 
 if TYPE_CHECKING:
@@ -37,34 +38,50 @@ def evaluate_keypoints(
     results: list[dict],
     image_ids: Iterable[int] | None = None,
     joints: Joints = "all",
+    skeleton: Skeleton = COCO17,
 ) -> dict[str, float]:
     """The ten numbers of COCO keypoint evaluation (`KEYPOINT_METRICS`): OKS 0.50:0.05:0.95, at most 20 people an image.
 
-    results: dictionaries with image_id, category_id, keypoints (x, y, anything) x 17, score; with a `bbox` in the first
+    results: dictionaries with image_id, category_id, keypoints (x, y, anything) x K, score; with a `bbox` in the first
         one, the area of a detection is its box's, else that of the extent of its joints (as pycocotools has it).
     image_ids: only these images. joints: only these ("labelled": those that some annotation labels).
+    skeleton: of the K joints, its sigmas count.
 
-    Raises InputError: unreadable or empty annotations, NaN anywhere, unknown images or joints.
+    Raises InputError: unreadable or empty annotations, NaN anywhere, unknown images or joints, no sigmas.
     """
-    truth = load_ground_truth(ground_truth)
-    chosen = chosen_joints(truth, joints)
-    truth, results = _restrict(truth, chosen), _check_results(truth, results, ("keypoints", "score"))
+    sigmas = needed_sigmas(skeleton)
+    truth = load_ground_truth(ground_truth, skeleton)
+    chosen = chosen_joints(truth, joints, skeleton)
+    results = _check_results(truth, results, ("keypoints", "score"), skeleton)
     results = [entry | {"keypoints": _pick(entry["keypoints"], chosen)} for entry in results]
-    return _evaluate(truth, results, "keypoints", image_ids, np.array(COCO17.sigmas)[chosen])
+    return _evaluate(_restrict(truth, chosen, skeleton), results, "keypoints", image_ids, sigmas[chosen])
+
+
+def needed_sigmas(skeleton: Skeleton) -> np.ndarray:
+    """The sigmas [K] of a skeleton. Raises InputError where it has none."""
+    if skeleton.sigmas is None:
+        raise InputError(
+            f"{skeleton.name}: has no sigmas, so that OKS is not defined; declare it with some (docs/custom_data.md)"
+        )
+    return np.array(skeleton.sigmas)
 
 
 def evaluate_boxes(
-    ground_truth: str | Path | dict, results: list[dict], image_ids: Iterable[int] | None = None
+    ground_truth: str | Path | dict,
+    results: list[dict],
+    image_ids: Iterable[int] | None = None,
+    skeleton: Skeleton = COCO17,
 ) -> dict[str, float]:
     """The twelve numbers of COCO box evaluation (`BOX_METRICS`), people only: IoU 0.50:0.05:0.95; 1, 10, 100 an image.
 
-    results: dictionaries with image_id, category_id, bbox (xywh px), score. Raises InputError as for keypoints.
+    results: dictionaries with image_id, category_id, bbox (xywh px), score. skeleton: of joints that may be annotated,
+    too. Raises InputError as for keypoints.
     """
-    truth = load_ground_truth(ground_truth)
+    truth = load_ground_truth(ground_truth, skeleton)
     return _evaluate(truth, _check_results(truth, results, ("bbox", "score")), "bbox", image_ids)
 
 
-def load_ground_truth(source: str | Path | dict) -> dict:
+def load_ground_truth(source: str | Path | dict, skeleton: Skeleton = COCO17) -> dict:
     """Read and check COCO person annotations; what pycocotools needs and the file omits is filled in on a copy.
 
     People only (the category "person", or the only one there is). Raises InputError naming the file and the flaw.
@@ -77,7 +94,7 @@ def load_ground_truth(source: str | Path | dict) -> dict:
     person = _person_category(name, content.get("categories", []))
     images = {image["id"] for image in content["images"]}
     annotations = [
-        _checked(name, number, entry, images)
+        _checked(name, number, entry, images, skeleton)
         for number, entry in enumerate(content["annotations"], 1)
         if entry.get("category_id", person) == person
     ]
@@ -86,14 +103,14 @@ def load_ground_truth(source: str | Path | dict) -> dict:
     return {"images": content["images"], "annotations": annotations, "categories": [{"id": person, "name": "person"}]}
 
 
-def chosen_joints(truth: dict, joints: Joints) -> list[int]:
-    """Indices of the COCO-17 joints that count."""
+def chosen_joints(truth: dict, joints: Joints, skeleton: Skeleton = COCO17) -> list[int]:
+    """Indices of the joints that count."""
     if joints == "all":
-        return list(range(COCO17.num_joints))
+        return list(range(skeleton.num_joints))
     if joints == "labelled":
         labelled = np.array([entry["keypoints"][2::3] for entry in truth["annotations"]]) > 0
         return np.flatnonzero(labelled.any(0)).tolist()
-    return sorted(COCO17.index(joint) for joint in joints)
+    return sorted(skeleton.index(joint) for joint in joints)
 
 
 def keypoint_results(
@@ -114,7 +131,7 @@ def keypoint_results(
     rows = range(len(poses))
     if nms_threshold is not None:
         areas = (poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]).prod(1) * 1.25**2
-        rows = oks_nms(poses.keypoints, scores, areas, nms_threshold)
+        rows = oks_nms(poses.keypoints, scores, areas, nms_threshold, needed_sigmas(poses.skeleton))
     triples = np.concatenate([poses.keypoints, poses.scores[..., None]], -1).reshape(
         len(poses), 3 * poses.skeleton.num_joints
     )
@@ -145,16 +162,18 @@ def _person_category(name: str, categories: list[dict]) -> int:
     return people[0]["id"] if people else 1
 
 
-def _checked(name: str, number: int, entry: dict, images: set) -> dict:
+def _checked(name: str, number: int, entry: dict, images: set, skeleton: Skeleton) -> dict:
     """A complete copy of an annotation. Ids are counted anew: pycocotools takes an id of 0 for 'not matched'."""
     where = f"{name}: annotation {entry.get('id', number)}"
-    entry = {"category_id": 1, "iscrowd": 0, "keypoints": [0] * 51} | entry | {"id": number}
+    values = 3 * skeleton.num_joints
+    entry = {"category_id": 1, "iscrowd": 0, "keypoints": [0] * values} | entry | {"id": number}
     if missing := {"image_id", "bbox", "area"} - entry.keys():
         raise InputError(f"{where} has no {', '.join(sorted(missing))}; COCO evaluation needs it")
     if entry["image_id"] not in images:
         raise InputError(f"{where} belongs to image {entry['image_id']}, which is not listed; add the image or drop it")
-    if len(entry["keypoints"]) != 3 * COCO17.num_joints:
-        raise InputError(f"{where} has {len(entry['keypoints'])} keypoint values, expected 51 (17 COCO joints)")
+    if len(entry["keypoints"]) != values:
+        found = len(entry["keypoints"])
+        raise InputError(f"{where} has {found} keypoint values, expected {values} ({_joints(skeleton)})")
     for key in ("keypoints", "bbox"):
         if not all(map(math.isfinite, entry[key])):
             raise InputError(f"{where} has NaN or infinite values in {key}; correct or remove it")
@@ -162,7 +181,14 @@ def _checked(name: str, number: int, entry: dict, images: set) -> dict:
     return entry
 
 
-def _check_results(truth: dict, results: list[dict], needed: tuple[str, ...]) -> list[dict]:
+def _joints(skeleton: Skeleton) -> str:
+    return "17 COCO joints" if skeleton == COCO17 else f"{skeleton.num_joints} joints of {skeleton.name}"
+
+
+def _check_results(
+    truth: dict, results: list[dict], needed: tuple[str, ...], skeleton: Skeleton = COCO17
+) -> list[dict]:
+    values = 3 * skeleton.num_joints
     images = {image["id"] for image in truth["images"]}
     for number, entry in enumerate(results):
         if missing := {"image_id", *needed} - entry.keys():
@@ -172,8 +198,9 @@ def _check_results(truth: dict, results: list[dict], needed: tuple[str, ...]) ->
         numbers = [entry["score"], *entry.get("keypoints", ()), *entry.get("bbox", ())]
         if not all(map(math.isfinite, numbers)):
             raise InputError(f"result {number} (image {entry['image_id']}) holds NaN or infinite values")
-        if len(entry.get("keypoints", [0] * 51)) != 51:
-            raise InputError(f"result {number} has {len(entry['keypoints'])} keypoint values, expected 51 (17 joints)")
+        if "keypoints" in needed and len(entry["keypoints"]) != values:
+            found = len(entry["keypoints"])
+            raise InputError(f"result {number} has {found} keypoint values, expected {values} ({_joints(skeleton)})")
     return results
 
 
@@ -181,9 +208,9 @@ def _pick(triples: list[float], chosen: list[int]) -> list[float]:
     return np.asarray(triples, np.float64).reshape(-1, 3)[chosen].ravel().tolist()
 
 
-def _restrict(truth: dict, chosen: list[int]) -> dict:
+def _restrict(truth: dict, chosen: list[int], skeleton: Skeleton) -> dict:
     """The ground truth with the chosen joints only; people without any of them are ignored, as COCO does."""
-    if len(chosen) == COCO17.num_joints:
+    if len(chosen) == skeleton.num_joints:
         return truth
     annotations = []
     for entry in truth["annotations"]:

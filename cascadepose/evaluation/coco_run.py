@@ -25,8 +25,10 @@ from cascadepose.evaluation.coco import (
     evaluate_keypoints,
     keypoint_results,
     load_ground_truth,
+    needed_sigmas,
 )
 from cascadepose.files import atomic_path, make_folder
+from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.types import Detections, Poses2D
 
 SAVE_EVERY = 60.0  # seconds between writes of the partial results
@@ -59,6 +61,7 @@ def run_coco(
     nms_threshold: float | None = None,
     partial: str | Path | None = None,
     protocol: dict[str, Any] | None = None,
+    skeleton: Skeleton = COCO17,
 ) -> dict[str, dict]:
     """Evaluate a predictor on a COCO set: {"keypoints": ten numbers, "bbox": twelve numbers, "protocol": how}.
 
@@ -66,7 +69,7 @@ def run_coco(
         "detector": the predictor's own; or the boxes of another detector by image id, see `data.detections`.
     image_ids: only these images. joints, nms_threshold: see `evaluate_keypoints` and `keypoint_results`.
     partial: where results are kept while it runs, and stay if it fails or is interrupted; removed at the end.
-    protocol: further facts to write down (weights, flip test).
+    protocol: further facts to write down (weights, flip test). skeleton: of the annotations and the predictor.
 
     Raises InputError: flaws in the annotations, images that are missing (the first few are named) or unreadable.
     """
@@ -74,7 +77,8 @@ def run_coco(
         raise InputError(f"boxes is {boxes!r}, expected 'gt' or 'detector', or detections by image id")
     if partial is not None:
         make_folder(Path(partial).parent)  # known to be writable before the work is done
-    truth = load_ground_truth(annotations)
+    needed_sigmas(skeleton)
+    truth = load_ground_truth(annotations, skeleton)
     wanted = {image["id"] for image in truth["images"]} if image_ids is None else set(image_ids)
     given = _given_boxes(truth) if boxes == "gt" else None
     if isinstance(boxes, Mapping):
@@ -97,7 +101,7 @@ def run_coco(
         "boxes": boxes if isinstance(boxes, str) else f"of a file ({sum(map(len, given.values()))} boxes)",
         "images": len(wanted),
         "images_with_people_labelled": len(_given_boxes(truth).keys() & wanted),
-        "joints": len(chosen_joints(truth, joints)),
+        "joints": len(chosen_joints(truth, joints, skeleton)),
         "score": "box score x mean score of the joints over 0.2",
         "oks_nms": nms_threshold,
         "max_people_an_image": 20,
@@ -105,8 +109,8 @@ def run_coco(
         "seconds": round(time.perf_counter() - started, 1),
     }
     report = {
-        "keypoints": evaluate_keypoints(truth, collected.keypoints, wanted, joints),
-        "bbox": {} if boxes == "gt" else evaluate_boxes(truth, collected.bbox, wanted),
+        "keypoints": evaluate_keypoints(truth, collected.keypoints, wanted, joints, skeleton),
+        "bbox": {} if boxes == "gt" else evaluate_boxes(truth, collected.bbox, wanted, skeleton),
         "protocol": facts | (protocol or {}),
     }
     if partial is not None:

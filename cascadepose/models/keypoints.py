@@ -13,6 +13,7 @@ from cascadepose.models.position import build_position
 from cascadepose.models.pretrained import Pretrained
 from cascadepose.models.readout import HeatmapReference, peak_confidence, read_assigned, spread_of
 from cascadepose.models.transformer import MLP, Transformer, inverse_sigmoid, tokens
+from cascadepose.skeletons import declaration, stated_skeleton
 
 
 def as_list(value: int | Sequence[int] | None) -> list[int]:
@@ -134,6 +135,8 @@ class KeypointEstimator(Pretrained, nn.Module):
     transformer: keyword arguments of `KeypointTransformer`, less the channel counts; with attention "deformable" those
         of `DeformableKeypointTransformer`, which takes every input level in its own resolution.
     crop_size: (height, width) in pixels that it was trained at.
+    skeleton: the joints that it finds, by name or declaration (`skeletons.find_skeleton`), which then says how many
+        they are; None for COCO-17, or MPII's of 16.
     """
 
     def __init__(
@@ -144,11 +147,16 @@ class KeypointEstimator(Pretrained, nn.Module):
         input_levels: Sequence[int] = (-1,),
         fine_level: int | Sequence[int] | None = None,
         attention: Literal["full", "deformable"] = "full",
+        skeleton: str | dict | None = None,
     ):
         super().__init__()
         if attention not in ("full", "deformable") or (attention == "deformable" and fine_level is not None):
             raise ValueError(f'attention "{attention}" with fine_level {fine_level}: use "full", or "deformable" alone')
         self.config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        self.skeleton = stated_skeleton(skeleton, transformer.get("num_joints"))
+        if skeleton is not None:
+            self.config["skeleton"] = declaration(self.skeleton)  # weights must not need the file it may have come from
+        transformer = transformer | {"num_joints": self.skeleton.num_joints}
         self.crop_size = tuple(crop_size)
         self.input_levels = list(input_levels)
         self.fine_levels = as_list(fine_level)

@@ -12,6 +12,7 @@ from cascadepose.models.detector import PersonDetector
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.keypoints import KeypointEstimator, KeypointTransformer
 from cascadepose.models.pretrained import Pretrained
+from cascadepose.skeletons import declaration, stated_skeleton
 
 
 class PRTR(Pretrained, nn.Module):
@@ -30,6 +31,7 @@ class PRTR(Pretrained, nn.Module):
         passes.
     nms_iou: at inference, of two boxes that overlap more than this only the better goes on. None is DETR's rule: the
         set loss alone keeps people apart, which takes a detector longer to learn than to find them.
+    skeleton: the joints that it finds, see `KeypointEstimator`, which may state them itself.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class PRTR(Pretrained, nn.Module):
         threshold: float = 0.5,
         max_people: int = 20,
         nms_iou: float | None = None,
+        skeleton: str | dict | None = None,
     ):
         super().__init__()
         if crop not in ("image", "features"):
@@ -63,12 +66,18 @@ class PRTR(Pretrained, nn.Module):
         self.threshold, self.max_people, self.nms_iou = threshold, max_people, nms_iou
         self.keypoints: KeypointEstimator | KeypointTransformer
         if crop == "image":
-            self.keypoints = KeypointEstimator(**keypoints)
+            self.keypoints = KeypointEstimator(**({"skeleton": skeleton} | keypoints))
+            self.skeleton = self.keypoints.skeleton
             self.crop_size = tuple(crop_size or self.keypoints.crop_size)
         else:
             channels = sum(self.detector.backbone.channels[i] for i in self.crop_levels)
-            self.keypoints = KeypointTransformer(channels, **keypoints)
+            self.skeleton = stated_skeleton(skeleton, keypoints.get("num_joints"))
+            self.keypoints = KeypointTransformer(channels, **keypoints | {"num_joints": self.skeleton.num_joints})
             self.crop_size = tuple(crop_size or (10, 10))
+        if skeleton is not None:
+            self.config["skeleton"] = declaration(self.skeleton)
+        if keypoints.get("skeleton") is not None:
+            self.config["keypoints"] = keypoints | {"skeleton": declaration(self.skeleton)}
 
     def forward(
         self,

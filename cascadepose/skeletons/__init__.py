@@ -1,6 +1,6 @@
 """Joint sets: their names, relations and OKS constants, the linear maps between them, and how to declare another."""
 
-from cascadepose.skeletons.declared import declaration, declare, find_skeleton
+from cascadepose.skeletons.declared import declaration, declare, find_skeleton, stated_skeleton
 from cascadepose.skeletons.joint_sets import (
     BODY25,
     COCO17,
@@ -30,4 +30,5 @@ __all__ = [
     "declaration",
     "declare",
     "find_skeleton",
+    "stated_skeleton",
 ]

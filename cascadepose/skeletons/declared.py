@@ -19,10 +19,11 @@ from cascadepose.skeletons.conversions import by_means
 from cascadepose.skeletons.joint_sets import SKELETONS
 from cascadepose.skeletons.skeleton import Skeleton
 
-__all__ = ["declaration", "declare", "find_skeleton"]
+__all__ = ["declaration", "declare", "find_skeleton", "stated_skeleton"]
 
 KEYS = ("name", "names", "parents", "flip_pairs", "edges", "sigmas", "conversions")
 SUFFIXES = (".yaml", ".yml", ".json")
+MODEL_SETS = {17: SKELETONS["coco17"], 16: SKELETONS["mpii16"]}  # of models that do not say what their joints are
 
 
 def find_skeleton(wanted: str | Path | Mapping[str, Any] | Skeleton) -> Skeleton:
@@ -42,6 +43,24 @@ def find_skeleton(wanted: str | Path | Mapping[str, Any] | Skeleton) -> Skeleton
         f"no joint set is named {str(wanted)!r}: {hint}known: {', '.join(SKELETONS)}; a .yaml or .json file that "
         "declares another one works too"
     )
+
+
+def stated_skeleton(stated: str | Mapping[str, Any] | None, num_joints: int | None = None) -> Skeleton:
+    """The joint set that a model states; where it states none, the one of so many joints (default: COCO-17).
+
+    Joints of a number that is no known model's have numbers for names. Raises InputError for a joint set of another
+    number, and as `find_skeleton`.
+    """
+    if stated is None:
+        count = 17 if num_joints is None else num_joints
+        names = tuple(f"joint_{index}" for index in range(count))
+        return MODEL_SETS.get(count) or Skeleton(f"joints{count}", names, (-1,) * count, (), ())
+    skeleton = find_skeleton(stated)
+    if num_joints not in (None, skeleton.num_joints):
+        raise InputError(
+            f"{skeleton.name} has {skeleton.num_joints} joints, the model {num_joints}: leave num_joints out"
+        )
+    return skeleton
 
 
 def declaration(skeleton: Skeleton) -> str | dict[str, Any]:

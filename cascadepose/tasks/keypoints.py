@@ -4,16 +4,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset, default_collate
+from torch.utils.data import default_collate
 
 from cascadepose.data.coco import CocoSource
 from cascadepose.data.crops import PersonCrops
 from cascadepose.errors import InputError
 from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets
 from cascadepose.models.keypoints import KeypointEstimator
+from cascadepose.skeletons import declaration, find_skeleton
 from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
+from cascadepose.tasks.keypoint_validation import metric_of, validate_crops
 
 
 @dataclass
@@ -23,7 +24,9 @@ class KeypointTaskConfig:
     sources: list[CocoSource] = field(default_factory=list)
     """Annotation files to train on."""
     validation: CocoSource | None = None
-    """Annotation file whose AP with ground-truth boxes chooses the weights."""
+    """Annotation file whose AP (MPII's: PCKh) with ground-truth boxes chooses the weights."""
+    skeleton: str | None = None
+    """Joint set: a known name, or a file that declares one (docs/custom_data.md); null takes the model's, COCO-17."""
     validation_people: int | None = None
     """Only so many people are validated, evenly spread; null takes all."""
     model: dict = field(default_factory=dict)
@@ -65,13 +68,14 @@ class KeypointTaskConfig:
 class KeypointTask:
     """See `cascadepose.training.task.Task`."""
 
-    name, metric, mode, kind = "keypoints", "AP", "max", "keypoint_estimator"
+    name, mode, kind = "keypoints", "max", "keypoint_estimator"
 
     def __init__(self, config: KeypointTaskConfig):
         if not config.sources:
             raise InputError("task.sources is empty: name at least one annotation file to train on")
         self.config = config
-        self.model = KeypointEstimator(**config.model)
+        self.model = _model(config)
+        self.metric = metric_of(config.validation, self.model.skeleton)
         load_backbone(self.model.backbone, config.backbone_weights, config.freeze_stages)
         start_from(self.model, config.initial_weights, self.kind, config.new_parts)
         self.criterion = KeypointCriterion(
@@ -91,6 +95,7 @@ class KeypointTask:
             rotation=config.rotation,
             scaling=config.scaling,
             half_body=config.half_body,
+            skeleton=self.model.skeleton,
         )
         self.sample_weights = self.train_set.sample_weights
         self.epoch_length: int | None = None
@@ -113,38 +118,29 @@ class KeypointTask:
     def new_epoch(self, epoch: int) -> None:
         """Nothing changes from epoch to epoch."""
 
-    @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """COCO keypoint AP with ground-truth boxes, without flip test."""
+        """COCO keypoint AP, or MPII's PCKh, with ground-truth boxes, without flip test."""
         if self.config.validation is None:
             return {}
-        from cascadepose.evaluation.coco import evaluate_keypoints
-
-        data = self.validation_set = self.validation_set or PersonCrops(
-            [self.config.validation], self.model.crop_size, cache=False
-        )
-        count = min(self.config.validation_people or len(data), len(data))
-        chosen = torch.linspace(0, len(data) - 1, count).round().long().tolist()
-        results, device = [], next(model.parameters()).device
-        position = 0
-        for batch in DataLoader(Subset(data, chosen), batch_size=32, collate_fn=self.collate):
-            points, scores, _ = model.read_joints(model(batch["image"].to(device).float().div_(255)))
-            for keypoints, score in zip(points.cpu(), scores.cpu(), strict=True):
-                record, person = data.people[chosen[position]]
-                center, size = data.region(record.boxes_xyxy[person])
-                pixels = torch.from_numpy(center) + (keypoints - 0.5) * torch.from_numpy(size)
-                flat = torch.cat([pixels, score[:, None]], dim=1).flatten().tolist()
-                results.append(
-                    {"image_id": record.image_id, "category_id": 1, "keypoints": flat, "score": score.mean().item()}
-                )
-                position += 1
-        images = {entry["image_id"] for entry in results} if count < len(data) else None
-        found = evaluate_keypoints(self.config.validation.annotations, results, image_ids=images)
-        return {key: found[key] for key in ("AP", "AP50", "AP75", "AR")}
+        if self.validation_set is None:
+            size, skeleton = self.model.crop_size, self.model.skeleton
+            self.validation_set = PersonCrops([self.config.validation], size, cache=False, skeleton=skeleton)
+        return validate_crops(model, self.validation_set, self.config.validation, self.config.validation_people)
 
     def save(self, model: nn.Module, path: Path, info: dict) -> None:
         """A weights file that `cascadepose.load_model` reads."""
         save(model, path, self.kind, info)
+
+
+def _model(config: KeypointTaskConfig) -> KeypointEstimator:
+    """A fresh stage for the joints that are wanted. Raises InputError for what does not go together."""
+    wanted = {} if config.skeleton is None else {"skeleton": declaration(find_skeleton(config.skeleton))}
+    try:
+        return KeypointEstimator(**config.model | wanted)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"task.model: the keypoint stage cannot be built from it: {error}") from None
 
 
 def build_task(config: KeypointTaskConfig) -> KeypointTask:
