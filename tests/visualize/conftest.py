@@ -1,5 +1,8 @@
 """What pictures are made of: results with people in them, and small networks with random weights."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -55,5 +58,28 @@ def make_result(make_people):
             tracks.append(Track(number, index, index / 10, **arrays, observed=seen, poses3d=Poses3D(joints)))
         values = {"source": "nowhere.mp4"} | more
         return VideoResult(tracks, size, fps, np.arange(frames) / 10, **values)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Chromium without a screen (browser.py beside this file); skips where there is none."""
+    spec = importlib.util.spec_from_file_location("visualize_browser", Path(__file__).with_name("browser.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if module.find_chromium() is None:
+        pytest.skip("pages are tested in Chromium, which is not installed: apt-get install chromium")
+    chromium = module.Browser(tmp_path_factory.mktemp("chromium"))
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture
+def grey_clip():
+    """grey_clip(count, size=(320, 240)): frames of one grey each, brighter from frame to frame."""
+
+    def make(count: int, size=(320, 240)) -> list[np.ndarray]:
+        return [np.full((size[1], size[0], 3), 40 + 150 * t // max(count - 1, 1), np.uint8) for t in range(count)]
 
     return make
