@@ -100,7 +100,7 @@ def make_graph(
 def _declared(model: nn.Module, stage: str) -> dict[str, Any]:
     """Facts that a reader of the file needs to feed it and to read its answers."""
     from cascadepose.normalization import declared_input
-    from cascadepose.skeletons import COCO17, SKELETONS
+    from cascadepose.skeletons import SKELETONS
 
     if stage == "detector":
         return {}
@@ -110,7 +110,8 @@ def _declared(model: nn.Module, stage: str) -> dict[str, Any]:
         facts |= {"num_frames": model.num_frames, "frames_out": model.frames_out, "causal": model.causal}
         facts |= {"frame_rate": model.frame_rate, "unit": getattr(model, "unit", "metres")}
     else:
-        target, facts = COCO17, {"skeleton": COCO17.name}
+        target = model.skeleton
+        facts = {"skeleton": target.name}
     return facts | {"joint_names": list(target.names)}
 
 

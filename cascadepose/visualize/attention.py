@@ -103,7 +103,7 @@ def look_inside(
     best = out["people_scores"].argsort(descending=True)[:max_people].tolist()
     people = [view.person(number) for number in best]
     point = _point(point, people, view.whole)
-    return ImageAttention(image, point, view.scene(point), people)
+    return ImageAttention(image, point, view.scene(point), people, prtr.skeleton)
 
 
 class _View:

@@ -122,6 +122,7 @@ def image_figure(found: ImageAttention, person: PersonAttention, gazes: list[Gaz
 def crop_figure(found: ImageAttention, person: PersonAttention) -> Figure:
     """One row an encoder layer of the keypoint stage: what the places of some joints attend to."""
     chosen = [found.skeleton.index(name) for name in _SHOWN_JOINTS if name in found.skeleton.names]
+    chosen = chosen or list(range(min(len(_SHOWN_JOINTS), found.skeleton.num_joints)))  # of a declared joint set
     region = person.region_xyxy
     title = "self-attention of the joints' places, keypoint stage"
     figure, axes = panels(title, len(person.surroundings), len(chosen), region)
