@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "cascadepose"
 LEVELS = (
     "errors files devices tensors checkpoints official boxes similarity rotations skeletons geometry normalization "
     "smoothing timing types angles config",
-    "models losses data evaluation tracking hub conversion sharing",
+    "models losses data evaluation tracking space hub conversion sharing",
     "predictor onnx",
     "pipeline lift packaging tasks train training export visualize",
     "cli __main__ commands doctor benchmark parity",

@@ -1,0 +1,6 @@
+"""Where people are: camera, root trajectory, floor, standing feet, and how sure all of it is. See docs/space.md."""
+
+from cascadepose.space.intrinsics import load_camera, make_camera
+from cascadepose.space.place import place_people
+
+__all__ = ["load_camera", "make_camera", "place_people"]
