@@ -11,7 +11,7 @@ import numpy as np
 
 from cascadepose.errors import InputError
 from cascadepose.skeletons import SKELETONS, Skeleton
-from cascadepose.types import Poses3D, Track, VideoResult
+from cascadepose.types import Camera, Poses3D, Track, VideoResult
 
 FORMAT = "cascadepose-poses/1"
 DECIMALS = {  # of text formats: 1 microsecond, 0.01 px, 0.1 mm
@@ -22,8 +22,14 @@ DECIMALS = {  # of text formats: 1 microsecond, 0.01 px, 0.1 mm
     "scores": 4,
     "sigma": 2,
     "joints": 4,
+    "joints_sigma": 4,
+    "root": 4,
+    "root_sigma": 4,
 }
-TRACK_ARRAYS = ("frame_index", "timestamp", "observed", *list(DECIMALS)[1:-1])
+TRACK_ARRAYS = ("frame_index", "timestamp", "observed", "boxes_xyxy", "box_scores", "keypoints", "scores", "sigma")
+SPACE_ARRAYS = {"root": 3, "root_sigma": 3, "contacts": 2}  # where a track has them, and their last axis
+
+_CAMERA_ARRAYS = ("focal", "center", "distortion", "rotation", "translation")
 
 
 def header(result: VideoResult) -> dict[str, Any]:
@@ -39,6 +45,7 @@ def header(result: VideoResult) -> dict[str, Any]:
         "incomplete": result.incomplete,
         "notes": list(result.notes),
         "weights": result.weights,
+        "camera": _describe_camera(result.camera),
         "stage_seconds": {name: round(seconds, 4) for name, seconds in result.stage_seconds.items()},
         "skeletons": {item.name: _describe(item) for item in sorted(used, key=lambda item: item.name)},
     }
@@ -53,15 +60,17 @@ def track_header(track: Track) -> dict[str, Any]:
         "joints_skeleton": pose.skeleton.name if pose else None,
         "joints_frame": pose.frame if pose else None,
         "joints_unit": "metre" if pose else None,
+        "root_frame": None if track.root is None else "camera",
     }
 
 
 def track_arrays(track: Track) -> dict[str, np.ndarray]:
     """The arrays of a track by name."""
-    arrays = {name: getattr(track, name) for name in TRACK_ARRAYS}
+    arrays = {name: getattr(track, name) for name in (*TRACK_ARRAYS, *SPACE_ARRAYS)}
     if track.poses3d is not None:
         arrays |= {"joints": track.poses3d.joints, "joints_measured": track.poses3d.measured}
-    return arrays
+        arrays["joints_sigma"] = track.poses3d.sigma
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def check_finite(result: VideoResult) -> None:
@@ -81,11 +90,16 @@ def build_track(head: dict[str, Any], array: Callable[[str], Any]) -> Track:
     if head["joints_skeleton"]:
         measured = np.asarray(array("joints_measured"), bool)
         skeleton = _skeleton(head["joints_skeleton"])
-        pose = Poses3D(_shaped(array("joints"), skeleton, 3), head["joints_frame"], measured, skeleton)
+        sigma = _optional(array, "joints_sigma")
+        sigma = None if sigma is None else _shaped(sigma, skeleton, 3)
+        pose = Poses3D(_shaped(array("joints"), skeleton, 3), head["joints_frame"], measured, skeleton, sigma)
     skeleton = _skeleton(head["skeleton"])
     arrays = {name: array(name) for name in TRACK_ARRAYS}
     for name, size in (("keypoints", 2), ("sigma", 2)):
         arrays[name] = _shaped(arrays[name], skeleton, size)
+    for name, size in SPACE_ARRAYS.items():
+        values = _optional(array, name)
+        arrays[name] = None if values is None else np.asarray(values).reshape(-1, size)
     return Track(int(head["track_id"]), **arrays, poses3d=pose, skeleton=skeleton)
 
 
@@ -102,6 +116,7 @@ def build_result(head: dict[str, Any], timestamps: Any, tracks: list[Track]) -> 
         head["incomplete"],
         tuple(head["notes"]),
         head["stage_seconds"],
+        _build_camera(head.get("camera")),
     )
 
 
@@ -143,6 +158,29 @@ def _skeleton(name: str) -> Skeleton:
     if name not in SKELETONS:
         raise InputError(f"has joints of the unknown skeleton {name!r}; known: {', '.join(SKELETONS)}")
     return SKELETONS[name]
+
+
+def _optional(array: Callable[[str], Any], name: str) -> Any:
+    """An array that files need not have, None without it."""
+    try:
+        return array(name)
+    except KeyError:
+        return None
+
+
+def _describe_camera(camera: Camera | None) -> dict[str, Any] | None:
+    if camera is None:
+        return None
+    arrays = {name: getattr(camera, name).tolist() for name in _CAMERA_ARRAYS}
+    return arrays | {"image_size": list(camera.image_size), "origin": camera.origin, "world": camera.world}
+
+
+def _build_camera(described: dict[str, Any] | None) -> Camera | None:
+    if described is None:
+        return None
+    arrays = {name: np.asarray(described[name], np.float64) for name in _CAMERA_ARRAYS}
+    size = tuple(described["image_size"])
+    return Camera(**arrays, image_size=size, origin=described["origin"], world=described["world"])
 
 
 def _shaped(values: Any, skeleton: Skeleton, size: int) -> np.ndarray:
