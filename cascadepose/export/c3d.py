@@ -29,8 +29,8 @@ def require() -> None:
 def write(result: VideoResult, path: str | Path) -> list[Path]:
     """Write each person's joints as points of the same names; returns the files, see motion.person_paths.
 
-    The parameters X_SCREEN and Y_SCREEN of the group POINT state the axes. The residual of a point is the standard
-    deviation across the line of sight in whole mm (1..127, see Motion.sigma), and 0, which means interpolated, in
+    The parameters X_SCREEN and Y_SCREEN of the group POINT state the axes. The residual of a point is its standard
+    deviation relative to the pelvis in whole mm (1..127, see Motion.sigma), and 0, which means interpolated, in
     frames in which the person was not seen. Raises InputError where ezc3d is missing, nobody has 3D joints, a number is
     not finite, somebody has more than 65535 frames, or the place cannot be written.
     """

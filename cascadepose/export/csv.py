@@ -26,8 +26,16 @@ _FLOATS = {  # column -> decimals
     "x_m": 4,
     "y_m": 4,
     "z_m": 4,
+    "sigma_x_m": 4,
+    "sigma_y_m": 4,
+    "sigma_z_m": 4,
+    "x_camera_m": 4,
+    "y_camera_m": 4,
+    "z_camera_m": 4,
+    "contact": 0,
 }
 COLUMNS = ("track_id", "frame", "time_s", "joint", *list(_FLOATS)[1:], "measured", "observed", "joints_frame")
+_FEET = ("left_ankle", "right_ankle")
 
 
 def write(result: VideoResult, path: str | Path) -> list[Path]:
@@ -61,7 +69,9 @@ def columns(result: VideoResult) -> dict[str, np.ndarray]:
     A joint that both skeletons of a track name (left_hip) is one row with pixels and metres; one that only the 2D
     skeleton has (left_eye) has NaN metres, one that only the 3D skeleton has (pelvis) NaN pixels. Pixels and metres
     have the axes of the result, x right and y down; `joints_frame` names the frame of the metres as Poses3D does, ""
-    where there are none. `measured` is False for 3D joints put together from several keypoints.
+    where there are none. sigma_x_m and so on are one standard deviation of the metres, x_camera_m and so on the place
+    in the camera frame, and contact, of ankles, is 1 where the foot stands: NaN where they are not known. `measured` is
+    False for 3D joints put together from several keypoints.
     """
     schema.check_finite(result)
     tables = [_track_columns(track) for track in result.tracks]
@@ -76,13 +86,20 @@ def _track_columns(track: Track) -> dict[str, np.ndarray]:
         names += [name for name in pose.skeleton.names if name not in names]
     flat = np.full((count, len(names), 5), np.nan)
     flat[:, : track.skeleton.num_joints] = np.concatenate([track.keypoints, track.scores[..., None], track.sigma], -1)
-    space = np.full((count, len(names), 3), np.nan)
+    space = np.full((count, len(names), 10), np.nan)
     measured = np.ones(len(names), bool)
     if pose is not None:
         index = [names.index(name) for name in pose.skeleton.names]
-        space[:, index], measured[index] = pose.joints, pose.measured
+        space[:, index, :3], measured[index] = pose.joints, pose.measured
+        if pose.sigma is not None:
+            space[:, index, 3:6] = pose.sigma
+        if track.root is not None:
+            space[:, index, 6:9] = track.in_camera().joints
+    feet = [foot for foot in _FEET if foot in names]
+    if track.contacts is not None and len(feet) == len(_FEET):
+        space[:, [names.index(foot) for foot in feet], 9] = track.contacts
     rows, joints = np.divmod(np.arange(count * len(names)), len(names))
-    values = dict(zip(list(_FLOATS)[1:], np.concatenate([flat, space], -1).reshape(-1, 8).T, strict=True))
+    values = dict(zip(list(_FLOATS)[1:], np.concatenate([flat, space], -1).reshape(-1, 15).T, strict=True))
     values |= {"track_id": np.full(len(rows), track.track_id), "joint": np.array(names)[joints]}
     values |= {"frame": track.frame_index[rows], "time_s": track.timestamp[rows], "observed": track.observed[rows]}
     values |= {"measured": measured[joints], "joints_frame": np.full(len(rows), pose.frame if pose else "")}

@@ -10,9 +10,10 @@ import numpy as np
 
 from cascadepose.errors import InputError
 from cascadepose.files import atomic_paths, writing
-from cascadepose.skeletons import Skeleton
+from cascadepose.skeletons import H36M17, Skeleton
 from cascadepose.smoothing import resample
-from cascadepose.types import Track, VideoResult
+from cascadepose.space.feet import lock_feet
+from cascadepose.types import Camera, Track, VideoResult
 
 # Half a turn about x: camera axes (x right, y down, z away) -> x right, y up, z towards the camera.
 CAMERA_TO_Y_UP = np.diag([1.0, -1.0, -1.0])
@@ -32,10 +33,13 @@ class Motion:
     rate      frames a second
     start     s, time of the first frame
     frame     number of the first frame in the video
-    joints    [T, J, 3] float64 metres, y up: x right and z towards the camera as it was, or the world's axes
+    joints    [T, J, 3] float64 metres, y up. Where the person's place is known, in the world of the result's camera
+              (origin on the floor), without one with the camera at the origin, and feet that stand do not move; else
+              as they are in the result. x is right and z towards the camera as it was, or the given world's axes
     observed  [T], False where the person was not seen and the pose is interpolated
-    sigma     [T, J] metres: the 2D standard deviation at the person's size. The error along the line of sight, usually
-              the larger one, is not in it
+    sigma     [T, J] metres, one standard deviation relative to the pelvis: the mean over the axes (root of the mean
+              variance) where the result knows it; else the 2D standard deviation at the person's size, without the
+              error along the line of sight, which is usually the larger one
     """
 
     track_id: int
@@ -66,7 +70,7 @@ def motions(result: VideoResult) -> list[Motion]:
     if not lifted:
         reason = "nobody was found" if not result.tracks else "it was made without a lifter"
         raise InputError(f"{result.source}: the result has no 3D joints to write ({reason}); use json, npz or csv")
-    return [_motion(track, result.fps) for track in lifted]
+    return [_motion(track, result.fps, result.camera) for track in lifted]
 
 
 def person_paths(path: Path, people: list[Motion]) -> list[Path]:
@@ -94,10 +98,23 @@ def to_y_up(joints: np.ndarray, frame: str) -> np.ndarray:
     return joints if frame == "world" else joints @ CAMERA_TO_Y_UP.T
 
 
-def _motion(track: Track, fps: float | None) -> Motion:
+def place_joints(track: Track, camera: Camera | None) -> np.ndarray:
+    """The joints of a track [T, J, 3] where Motion.joints says that they are."""
+    pose = track.poses3d
+    if track.root is None or pose.frame != "root-relative":
+        return to_y_up(pose.joints, pose.frame)
+    world = camera is not None and camera.world != "none"
+    pose = track.in_world(camera) if world else track.in_camera()
+    joints = to_y_up(pose.joints, pose.frame)
+    if track.contacts is None or not track.contacts.any() or pose.skeleton != H36M17:
+        return joints
+    return lock_feet(joints, track.contacts, track.timestamp, track.observed, 0.0 if world else None)
+
+
+def _motion(track: Track, fps: float | None, camera: Camera | None) -> Motion:
     pose, times = track.poses3d, track.timestamp
     rate = fps or (1 / np.diff(times).mean() if len(times) > 1 else IMAGE_RATE)
-    values = {"joints": to_y_up(pose.joints, pose.frame), "observed": track.observed, "sigma": _sigma(track)}
+    values = {"joints": place_joints(track, camera), "observed": track.observed, "sigma": _sigma(track)}
     even = times[0] + np.arange(len(times)) / rate
     if np.abs(times - even).max() * rate > _LATE:
         even = times[0] + np.arange(round((times[-1] - times[0]) * rate) + 1) / rate
@@ -107,9 +124,13 @@ def _motion(track: Track, fps: float | None) -> Motion:
 
 
 def _sigma(track: Track) -> np.ndarray:
-    """Pixels -> metres by the size of the person in the image and in space."""
-    keypoints, sigma = track.keypoints, track.sigma.mean(-1, keepdims=True)
+    """As Motion.sigma: pixels -> metres by the size of the person in the image and in space, where nothing better is
+    known.
+    """
     pose = track.poses3d
+    if pose.sigma is not None:
+        return np.sqrt((pose.sigma.astype(np.float64) ** 2).mean(-1))
+    keypoints, sigma = track.keypoints, track.sigma.mean(-1, keepdims=True)
     if track.skeleton != pose.skeleton:
         keypoints = track.skeleton.convert(keypoints, to=pose.skeleton)[0]
         sigma = track.skeleton.convert(sigma, to=pose.skeleton)[0]  # of a mean: at most the mean of theirs
