@@ -25,6 +25,7 @@ from cascadepose.devices import pick_device
 from cascadepose.errors import InputError
 from cascadepose.normalization import presented_skeleton
 from cascadepose.skeletons import SKELETONS, Skeleton
+from cascadepose.smoothing import CUTOFF, check_smoothing, smooth_track
 from cascadepose.timing import StageClock, progress_bar
 from cascadepose.tracking import TrackBuilder, Tracker
 from cascadepose.types import Poses2D, Poses3D, Track, VideoResult
@@ -32,6 +33,8 @@ from cascadepose.types import Poses2D, Poses3D, Track, VideoResult
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from cascadepose.streaming import StreamFrame
 
 PRTR_WEIGHTS, LIFTER_WEIGHTS = "prtr-mobilenetv2-small", "dstformer-small"
 INTERRUPTED = "interrupted"  # how VideoResult.incomplete begins after Ctrl-C
@@ -56,6 +59,8 @@ class Pipeline:
     batch_size    frames a batch
     flip_test     average the lifter's answer with that for the mirrored person
     max_gap       seconds, see Tracker; max_absence the same
+    smooth        of videos, keypoints and joints: "butterworth", "savgol" or "none", see smoothing.smooth
+    cutoff        Hz from which motion counts as noise
     weights       facts about the weights, passed on to the result
     """
 
@@ -69,11 +74,15 @@ class Pipeline:
         max_gap: float = 0.5,
         max_absence: float = 2.0,
         weights: dict[str, Any] | None = None,
+        smooth: str = "butterworth",
+        cutoff: float = CUTOFF,
     ) -> None:
+        check_smoothing(smooth, cutoff)
         self.predictor, self.lifter = predictor, lifter
         self.threshold, self.batch_size, self.flip_test = threshold, batch_size, flip_test
         self.max_gap, self.max_absence = max_gap, max_absence
         self.weights = weights or {}
+        self.smooth, self.cutoff = smooth, cutoff
 
     def __call__(
         self,
@@ -128,6 +137,9 @@ class Pipeline:
             incomplete, record = str(error), None
         tracker.finish()
         tracks = self.lift(builder.tracks(tracker.ids, np.array(times)), frames.size, clock)
+        if not (frames.is_image or frames.loose):
+            with clock.stage("smooth"):
+                tracks = [smooth_track(track, self.smooth, self.cutoff) for track in tracks]
         return VideoResult(
             tracks=tracks,
             frame_size=frames.size,
@@ -140,6 +152,28 @@ class Pipeline:
             notes=_notes(builder.left_out(tracker.ids), tracker.min_hits),
             stage_seconds=dict(clock.seconds),
         )
+
+    def stream(
+        self,
+        source: Any,
+        fps: float | None = None,
+        max_frames: int | None = None,
+        smooth: str = "one-euro",
+        flip_test: bool = False,
+        drop_late: bool | None = None,
+        clock: StageClock | None = None,
+    ) -> Iterator[StreamFrame]:
+        """Frames of a camera or a video with the people in them, each as soon as it is there; see streaming.py.
+
+        smooth     "one-euro", or "none" for the joints that the pipeline, not smoothed, gives afterwards
+        flip_test  average with the answer for the mirrored person, at twice the cost of lifting
+        drop_late  leave out frames that came while another was worked on; None: of live sources only
+        The other arguments are those of a call. The lifter has to be causal, or None. Raises InputError where it is
+        not, where the source cannot be opened and, while frames are taken, where it breaks off.
+        """
+        from cascadepose.streaming import stream
+
+        return stream(self, source, fps, max_frames, smooth, flip_test, drop_late, clock)
 
     def poses(
         self, frames: Iterable[Frame], clock: StageClock | None = None, batch_size: int | None = None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cascadepose.errors import InputError
 
+if TYPE_CHECKING:
+    from cascadepose.types import Track
+
 METHODS = ("butterworth", "savgol", "none")
-CUTOFF = 6.0  # Hz; walking and sports hold little above it (Winter, Biomechanics and Motor Control, 2009, ch. 3)
+CUTOFF = 5.0  # Hz; the lowest at which answers from clean 2D joints lose nothing, see docs/tracking.md
 _PASSES = 0.802  # what two passes of a second-order Butterworth filter do to its cutoff (Winter 2009, section 3.4.4)
 _UNEVEN = 0.1  # share by which frame intervals may differ and still count as even
 
@@ -55,6 +61,15 @@ def resample(values: np.ndarray, times: np.ndarray, new_times: np.ndarray) -> np
     weight = (new_times - times[left]) / np.maximum(times[right] - times[left], 1e-12)
     weight = np.clip(weight, 0, 1).reshape((-1,) + (1,) * (values.ndim - 1)).astype(values.dtype)
     return values[left] * (1 - weight) + values[right] * weight
+
+
+def smooth_track(track: Track, method: str = "butterworth", cutoff: float = CUTOFF) -> Track:
+    """The track with smoothed keypoints and 3D joints, see `smooth`. Of 2D, frames without a sighting do not count."""
+    keypoints = smooth(track.keypoints, track.timestamp, method, cutoff, track.observed)
+    pose = track.poses3d
+    if pose is not None:
+        pose = replace(pose, joints=smooth(pose.joints, track.timestamp, method, cutoff))
+    return replace(track, keypoints=keypoints, poses3d=pose)
 
 
 def check_smoothing(method: str, cutoff: float) -> None:
@@ -129,7 +144,7 @@ class OneEuro:
     speed_cutoff  Hz, of the speed itself
     """
 
-    def __init__(self, min_cutoff: float = 1.5, beta: float = 3.0, speed_cutoff: float = 2.0) -> None:
+    def __init__(self, min_cutoff: float = 2.0, beta: float = 10.0, speed_cutoff: float = 2.0) -> None:
         self.min_cutoff, self.beta, self.speed_cutoff = min_cutoff, beta, speed_cutoff
         self._time = 0.0
         self._values: np.ndarray | None = None

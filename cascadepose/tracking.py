@@ -69,7 +69,7 @@ class Tracker:
         self.min_hits, self.start_score = min_hits, start_score
         self.ids: dict[int, int] = {}  # key -> id of everybody who was ever confirmed
         self._people: list[_Person] = []
-        self._next_key = 0
+        self._next_key, self._next_id = 0, 1
         self._time: float | None = None
         self._patience = 0.0  # s; at very low frame rates even the next frame is later than the limits
 
@@ -93,6 +93,15 @@ class Tracker:
             keys[index] = self._begin(timestamp, poses[int(index)])
         self._count(poses, kept[keys[kept] != _NO_PERSON], keys)
         return keys
+
+    @property
+    def keys(self) -> list[int]:
+        """Of everybody who may still turn up again."""
+        return [person.key for person in self._people]
+
+    def forget_ids(self) -> None:
+        """Drop from `ids` whoever will not turn up again, so that a stream can run for ever; no id is given twice."""
+        self.ids = {key: self.ids[key] for key in self.keys if key in self.ids}
 
     def finish(self) -> None:
         """The video is over: people who were seen in every frame from their first to the last are confirmed too."""
@@ -173,7 +182,8 @@ class Tracker:
         self._people = [p for p in self._people if timestamp - p.last_seen <= limits[p.key in self.ids]]
 
     def _confirm(self, person: _Person) -> None:
-        self.ids.setdefault(person.key, len(self.ids) + 1)
+        if person.key not in self.ids:
+            self.ids[person.key], self._next_id = self._next_id, self._next_id + 1
 
 
 class TrackBuilder:

@@ -103,7 +103,7 @@ def test_one_euro_calms_at_rest_and_follows_motion(rng):
     noisy = place + 0.01 * rng.standard_normal((300, 1))
     one_euro = OneEuro()
     found = np.stack([one_euro(time, value) for time, value in zip(times, noisy, strict=True)])
-    assert np.diff(found[30:140], axis=0).std() < 0.4 * np.diff(noisy[30:140], axis=0).std()
+    assert np.diff(found[30:140], axis=0).std() < 0.6 * np.diff(noisy[30:140], axis=0).std()
     assert np.abs(found - place)[200:].mean() < 0.05  # lags by less than half a frame
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
+from cascadepose.errors import InputError
 from cascadepose.smoothing import resample
 
 _ON_GRID = 1e-3  # share of a grid interval by which a frame may miss a grid point and still lie on it
@@ -34,8 +35,10 @@ class Layout:
 
     @classmethod
     def of(cls, lifter: nn.Module) -> Layout:
-        """The layout of a lifter that declares `causal`."""
+        """The layout of a lifter that declares `causal`. Raises InputError for forms that do not say their context."""
         tips = lifter.frames_out == "all"
+        if tips and not hasattr(lifter, "context"):
+            raise InputError("this form of a causal lifter cannot be fed frame by frame; use the torch backend")
         context = lifter.context if tips else lifter.num_frames - 1
         return cls(context, lifter.num_frames - context, tips)
 
