@@ -20,12 +20,16 @@ from cascadepose.data.results2d import FORMATS, People2D, read_people
 from cascadepose.errors import InputError
 from cascadepose.export import is_result, load_result
 from cascadepose.pipeline import LIFTER_WEIGHTS, Pipeline, load_lifter
+from cascadepose.smoothing import CUTOFF, check_smoothing
+from cascadepose.smoothing import smooth as smooth_signal
 from cascadepose.timing import StageClock
-from cascadepose.types import VideoResult
+from cascadepose.types import Track, VideoResult
 
 __all__ = ["OWN", "lift_file", "lift_result", "read_poses"]
 
 OWN = "cascadepose"  # the format of our own results, beside those of `read_people`
+_SEEN = ("track_id", "frame_index", "timestamp", "boxes_xyxy", "box_scores", "keypoints", "scores", "sigma", "observed")
+_SEEN += ("skeleton",)  # what a track knows before it is lifted
 _MIN_HITS = 3  # frames in which a person without an id has to be seen, as in a video
 _MARGIN = 0.25  # of the frame's size by which joints may lie beyond its border
 _FRACTIONS = 2.0  # px; a file whose joints all lie within it counts in something else than pixels
@@ -43,6 +47,8 @@ def lift_file(
     first_frame: int = 0,
     device: str | None = None,
     flip_test: bool = True,
+    smooth: str = "butterworth",
+    cutoff: float | None = None,
     clock: StageClock | None = None,
 ) -> VideoResult:
     """Read 2D poses from a file and lift them: `read_poses`, then `lift_result`, whose arguments these are.
@@ -54,7 +60,7 @@ def lift_file(
     with clock.stage("read"):
         what = {"format": format, "joints": joints, "size": size, "fps": fps, "video": video}
         result = read_poses(path, **what, first_frame=first_frame)
-    return lift_result(result, lifter, device, flip_test, clock)
+    return lift_result(result, lifter, device, flip_test, smooth, cutoff, clock)
 
 
 def lift_result(
@@ -62,6 +68,8 @@ def lift_result(
     lifter: str | Path | None = LIFTER_WEIGHTS,
     device: str | None = None,
     flip_test: bool = True,
+    smooth: str = "butterworth",
+    cutoff: float | None = None,
     clock: StageClock | None = None,
 ) -> VideoResult:
     """The same 2D tracks with the 3D joints of this lifter instead of those they may have.
@@ -69,15 +77,20 @@ def lift_result(
     lifter     packaged name, path or hub address; None for 2D only
     device     such as "cpu" or "cuda:1"; None takes a GPU where there is one
     flip_test  average the lifter's answer with that for the mirrored person
+    smooth     of the 3D joints: "butterworth", "savgol" or "none", see smoothing.smooth; 2D stays as it is
+    cutoff     Hz from which motion counts as noise; None: smoothing.CUTOFF
 
-    Raises InputError for an unknown lifter or device, and for joints that the lifter cannot be given.
+    Raises InputError for an unknown lifter, device or method, and for joints that the lifter cannot be given.
     """
+    cutoff = CUTOFF if cutoff is None else cutoff
+    check_smoothing(smooth, cutoff)
     clock, model = clock or StageClock(), None
     facts = {name: value for name, value in result.weights.items() if name != "lifter"}
     if lifter is not None:
         model, facts["lifter"] = load_lifter(lifter, device, flip_test)
-    tracks = [replace(track, poses3d=None) for track in result.tracks]
-    tracks = Pipeline(None, model, flip_test=flip_test).lift(tracks, result.frame_size, clock)
+    tracks = Pipeline(None, model, flip_test=flip_test).lift(_flat(result), result.frame_size, clock)
+    with clock.stage("smooth"):
+        tracks = [_smoothed(track, smooth, cutoff) for track in tracks]
     return replace(result, tracks=tuple(tracks), weights=facts, version=__version__, stage_seconds=dict(clock.seconds))
 
 
@@ -137,7 +150,19 @@ def _own(path: Path, joints: str | None, size: tuple[int, int] | None, fps: floa
     for name, value in stated.items():
         if given[name] not in (None, value):
             raise InputError(f"{path}: states its own {name}, {value}, not {given[name]}; leave that out")
-    return replace(result, tracks=tuple(replace(track, poses3d=None) for track in result.tracks))
+    return replace(result, tracks=_flat(result))
+
+
+def _flat(result: VideoResult) -> list[Track]:
+    """The tracks with what was found in 2D alone."""
+    return [Track(**{name: getattr(track, name) for name in _SEEN}) for track in result.tracks]
+
+
+def _smoothed(track: Track, method: str, cutoff: float) -> Track:
+    if track.poses3d is None:
+        return track
+    joints = smooth_signal(track.poses3d.joints, track.timestamp, method, cutoff)
+    return replace(track, poses3d=replace(track.poses3d, joints=joints))
 
 
 def _renumbered(path: Path, people: People2D, first: int) -> People2D:

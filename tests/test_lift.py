@@ -1,6 +1,7 @@
 """2D of other programs to 3D: every format, every gap, and one line for what does not fit."""
 
 import json
+import subprocess
 from functools import partial
 
 import numpy as np
@@ -99,6 +100,18 @@ def test_joints_by_name_go_to_the_lifter_as_they_are(rng, tmp_path):
     assert np.abs(track.poses3d.joints - other.poses3d.joints).max() > 1e-3
 
 
+def test_joints_are_smoothed_and_keypoints_are_not(foreign, walkers, rng, tmp_path):
+    frames = [(k + rng.normal(0, 4, k.shape), s) for k, s in walkers(frames=40)]
+    path = foreign.npz(tmp_path, frames)
+    rough, calm = (lift.lift_file(path, smooth=method, **CAMERA).tracks[0] for method in ("none", "butterworth"))
+    np.testing.assert_array_equal(rough.keypoints, calm.keypoints)
+    assert np.isin(rough.keypoints, np.stack([k for k, _ in frames]).astype(np.float32)).all()
+    shake, less = (np.abs(np.diff(track.poses3d.joints, 2, axis=0)).mean() for track in (rough, calm))
+    assert less < 0.5 * shake
+    with pytest.raises(InputError, match="unknown smoothing 'more'"):
+        lift.lift_file(path, smooth="more", **CAMERA)
+
+
 def test_missing_frames_and_joints_stay(foreign, walkers, tmp_path):
     """Frame 3 lists nobody, in frame 5 all joints of one person are NaN, in frame 6 one joint of another."""
     path = foreign.alphapose(tmp_path, walkers())
@@ -189,6 +202,17 @@ def test_command(foreign, walkers, video, tmp_path, capsys):
                  "--out", str(tmp_path / "flat")]) == 0  # fmt: skip
     assert names(tmp_path / "flat") == ["poses.json", "poses.npz"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_disk_too_small_for_the_overlay(foreign, walkers, video, tiny_disk, tmp_path, capsys):
+    subprocess.run(["mount", "-o", "remount,size=24k", str(tiny_disk)], check=True)
+    path, out = foreign.alphapose(tmp_path, walkers()), str(tiny_disk)
+    assert main(["lift", str(path), "--video", str(video), "--out", out, "--formats", "npz,html", "--quiet"]) == 2
+    assert names(tiny_disk) == ["poses.npz"]
+    assert capsys.readouterr().err == (
+        f"error: {out}/poses.html, overlay.mp4: cannot be written, the disk is full: free some space or choose another "
+        f"folder; written: {out}/poses.npz\n"
+    )
 
 
 def test_what_does_not_fit_is_one_line(foreign, walkers, video, tmp_path, capsys, monkeypatch):

@@ -68,6 +68,13 @@ def declare(commands: Any) -> None:
     )
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
     add("--no-flip-test", action="store_true", help="lift once, not also mirrored: faster, a little less exact")
+    add(
+        "--smooth",
+        metavar="METHOD",
+        default="butterworth",
+        help="of 3D: butterworth, savgol, none (default: %(default)s)",
+    )
+    add("--cutoff", type=float, metavar="HZ", help="from which motion counts as noise (default: that of infer)")
     group = parser.add_argument_group("output")
     add_drawing(group)
     add_formats(group)
@@ -103,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
             first_frame=args.first_frame,
         )
     make_folder(args.out)
-    result = lift_result(result, lifter, args.device, not args.no_flip_test, clock)
+    result = lift_result(result, lifter, args.device, not args.no_flip_test, args.smooth, args.cutoff, clock)
     args.no_overlay = args.no_overlay or args.video is None
     output.write(result, args, formats, clock, args.video)
     if not args.quiet:

@@ -1,6 +1,8 @@
 """`cascadepose export`: saved results to other formats, whole and named, or one line."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +97,19 @@ def test_what_cannot_be_written_does_not_keep_the_rest_back(saved, capsys):
         f"name; written: {folder}/poses.trc, poses.csv\n"
     )
     assert names(folder) == ["poses.bvh", "poses.csv", "poses.json", "poses.npz", "poses.trc"]
+
+
+def test_nearly_full_disk(saved, tiny_disk, capsys):
+    """What fits is there, printed and named; of the rest there is nothing, and one line says why."""
+    subprocess.run(["mount", "-o", "remount,size=64k", str(tiny_disk)], check=True)
+    folder = saved(frames=20)
+    assert main(["export", str(folder), "--formats", "all", "--out", str(tiny_disk / "new")]) == 2
+    captured = capsys.readouterr()
+    written = [Path(line).name for line in captured.out.splitlines()]
+    assert 0 < len(written) < len(ALL) and names(tiny_disk / "new") == sorted(written)
+    assert captured.err.startswith(f"error: {tiny_disk}/new/poses.") and captured.err.count("\n") == 1
+    assert "cannot be written, the disk is full: free some space or choose another folder; written: " in captured.err
+    assert len(load_result(tiny_disk / "new").tracks[0]) == 20
 
 
 def test_one_line_for_what_does_not_fit(saved, make_walkers, tmp_path, capsys):

@@ -101,17 +101,18 @@ def test_unwritable_folder(make_walkers, tmp_path, name):
 
 
 @pytest.fixture
-def forbidden(tmp_path):
+def forbidden(make_walkers, tmp_path):
     """A folder in which this process may not write; root becomes nobody for a while."""
+    make_walkers(frames=2).save(tmp_path / "first", ALL)  # nobody may not import what is not there yet
     root = os.geteuid() == 0
-    folder = Path(tempfile.mkdtemp()) if root else tmp_path  # nobody may not look into root's tmp_path
+    folder = Path(tempfile.mkdtemp(dir=None if root else tmp_path))  # nobody may not look into root's tmp_path
     folder.chmod(0o555)
     if root:
         os.seteuid(65534)
     yield folder
     if root:
         os.seteuid(0)
-        folder.rmdir()
+    folder.rmdir()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="users are those of POSIX")
@@ -126,22 +127,6 @@ def test_folder_without_permission(make_walkers, forbidden):
     words = f"{forbidden}: cannot be written, no permission to write there: choose another folder"
     assert one_line(caught) == words  # once, not for every format
     assert listing(forbidden) == []
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of 8 KiB; skips where mounting is not allowed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False)
-    except OSError as error:
-        pytest.skip(f"cannot mount: {error}")
-    if done.returncode:
-        pytest.skip(f"cannot mount: {done.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_full_disk(make_walkers, tiny_disk):
