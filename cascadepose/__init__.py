@@ -28,6 +28,7 @@ _HOMES = {
     "InputError": "errors",
     "Pipeline": "pipeline",
     "load": "pipeline",
+    "export_onnx": "onnx",
     "lift_file": "lift",
     "WeightsInfo": "hub",
     "list_models": "hub",
@@ -52,6 +53,7 @@ __all__ = [
     "WeightsInfo",
     "__version__",
     "lift_file",
+    "export_onnx",
     "list_models",
     "load",
     "load_model",
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from cascadepose.errors import InputError
     from cascadepose.hub import WeightsInfo, list_models, load_model, save_model
     from cascadepose.lift import lift_file
+    from cascadepose.onnx import export_onnx
     from cascadepose.pipeline import Pipeline, load
     from cascadepose.predictor import PosePredictor
     from cascadepose.skeletons import COCO17, H36M17, Skeleton
