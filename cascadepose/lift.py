@@ -22,6 +22,7 @@ from cascadepose.export import is_result, load_result
 from cascadepose.pipeline import LIFTER_WEIGHTS, Pipeline, load_lifter
 from cascadepose.smoothing import CUTOFF, check_smoothing
 from cascadepose.smoothing import smooth as smooth_signal
+from cascadepose.space import place_people
 from cascadepose.timing import StageClock
 from cascadepose.types import Track, VideoResult
 
@@ -72,7 +73,8 @@ def lift_result(
     cutoff: float | None = None,
     clock: StageClock | None = None,
 ) -> VideoResult:
-    """The same 2D tracks with the 3D joints of this lifter instead of those they may have.
+    """The same 2D tracks with the 3D joints of this lifter instead of those they may have, placed in space anew where
+    the result has a camera.
 
     lifter     packaged name, path or hub address; None for 2D only
     device     such as "cpu" or "cuda:1"; None takes a GPU where there is one
@@ -91,7 +93,11 @@ def lift_result(
     tracks = Pipeline(None, model, flip_test=flip_test).lift(_flat(result), result.frame_size, clock)
     with clock.stage("smooth"):
         tracks = [_smoothed(track, smooth, cutoff) for track in tracks]
-    return replace(result, tracks=tuple(tracks), weights=facts, version=__version__, stage_seconds=dict(clock.seconds))
+    result = replace(result, tracks=tuple(tracks), weights=facts, version=__version__)
+    if result.camera is not None and model is not None:
+        with clock.stage("place"):
+            result = place_people(result)
+    return replace(result, stage_seconds=dict(clock.seconds))
 
 
 def read_poses(

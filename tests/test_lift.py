@@ -163,6 +163,22 @@ def test_our_own_results_are_lifted_again(name, foreign, walkers, small_lifter, 
     assert all(track.poses3d is None for track in flat.tracks) and "lifter" not in flat.weights
 
 
+def test_people_in_space_are_placed_anew(foreign, walkers, tmp_path):
+    """Roots that belong to the joints of another lifter are not kept."""
+    from dataclasses import replace
+
+    from cascadepose.space import make_camera, place_people
+
+    first = lift.lift_file(foreign.rtmlib(tmp_path, walkers()), **CAMERA)
+    placed = place_people(first, make_camera(SIZE, fov=60))
+    tracks = [replace(track, root=track.root + 5) for track in placed.tracks]
+    (path,) = replace(placed, tracks=tracks).save(tmp_path / "x.npz")
+    for old, new in zip(placed.tracks, lift.lift_file(path).tracks, strict=True):
+        np.testing.assert_allclose(new.root, old.root, atol=1e-3)
+    flat = lift.lift_file(path, None)
+    assert flat.camera is not None and flat.tracks[0].root is None
+
+
 def test_nobody_is_no_error(foreign, walkers, tmp_path):
     nobody = [(np.zeros((0, 17, 2)), np.zeros((0, 17)))] * 4
     result = lift.lift_file(foreign.rtmlib(tmp_path, nobody), **CAMERA)
