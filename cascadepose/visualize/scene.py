@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cascadepose.errors import InputError
-from cascadepose.export.motion import to_y_up
-from cascadepose.types import Poses3D, Track, VideoResult
+from cascadepose.export.motion import place_joints, to_y_up
+from cascadepose.types import Track, VideoResult
 from cascadepose.visualize.plot3d import floor_height
 
 _SPACING = 1.5  # m between people who are laid side by side
@@ -53,13 +53,12 @@ def build_scene(result: VideoResult) -> Scene:
     if not tracks:
         reason = "nobody was found" if not result.tracks else "it was made without a lifter"
         raise InputError(f"{result.source}: the result has no 3D joints to show ({reason}); infer with a lifter")
-    placed = [_placed(track, result) for track in tracks]
-    frames = {pose.frame if pose else None for pose in placed}
-    if None in frames or len(frames) > 1:
-        layout, ground, joints = "side by side", "assumed", _side_by_side(tracks)
-    else:
+    frames = {_frame(track, result) for track in tracks}
+    if frames in ({"camera"}, {"world"}):
         layout, ground = "in space", "known" if frames == {"world"} else "assumed"
-        joints = _in_space(placed)
+        joints = _in_space(tracks, result)
+    else:
+        layout, ground, joints = "side by side", "assumed", _side_by_side(tracks)
     reach = max(float(np.abs(points[..., [0, 2]]).max()) for points in joints)
     figures = tuple(Figure(track, points.astype(np.float32)) for track, points in zip(tracks, joints, strict=True))
     return Scene(figures, layout, ground, reach, max(float(points[..., 1].max()) for points in joints))
@@ -79,14 +78,11 @@ def assign_slots(tracks: list[Track], limit: int | None = None) -> dict[int, int
     return slots
 
 
-def _placed(track: Track, result: VideoResult) -> Poses3D | None:
-    """The joints in a frame that everybody shares, None where the place of the root is not known."""
-    if track.poses3d.frame != "root-relative":
-        return track.poses3d
-    if track.root is None:
-        return None
-    known = result.camera is not None and result.camera.world != "none"
-    return track.in_world(result.camera) if known else track.in_camera()
+def _frame(track: Track, result: VideoResult) -> str:
+    """The frame of `place_joints`: "root-relative" where the place of the root is not known."""
+    if track.poses3d.frame != "root-relative" or track.root is None:
+        return track.poses3d.frame
+    return "world" if result.camera is not None and result.camera.world != "none" else "camera"
 
 
 def _side_by_side(tracks: list[Track]) -> list[np.ndarray]:
@@ -108,12 +104,11 @@ def _side_by_side(tracks: list[Track]) -> list[np.ndarray]:
     return joints
 
 
-def _in_space(poses: list[Poses3D]) -> list[np.ndarray]:
-    """Joints y up of each track where they are, the middle of all roots at x = z = 0."""
-    joints = [to_y_up(pose.joints, pose.frame) for pose in poses]
-    roots = np.concatenate([j[:, p.skeleton.parents.index(-1)] for j, p in zip(joints, poses, strict=True)])
+def _in_space(tracks: list[Track], result: VideoResult) -> list[np.ndarray]:
+    """Joints y up of each track where they are, feet that stand kept still, the middle of all roots at x = z = 0."""
+    joints = [place_joints(track, result.camera) for track in tracks]
+    roots = np.concatenate([j[:, t.poses3d.skeleton.parents.index(-1)] for j, t in zip(joints, tracks, strict=True)])
     shift = -(roots.min(0) + roots.max(0)) / 2
-    world = poses[0].frame == "world"
     lowest = np.concatenate([points[..., 1].min(1) for points in joints])
-    shift[1] = 0.0 if world else -np.quantile(lowest, _GROUND)
+    shift[1] = 0.0 if _frame(tracks[0], result) == "world" else -np.quantile(lowest, _GROUND)
     return [points + shift for points in joints]
