@@ -22,7 +22,7 @@ from cascadepose.export import is_result, load_result
 from cascadepose.pipeline import LIFTER_WEIGHTS, Pipeline, load_lifter
 from cascadepose.smoothing import CUTOFF, check_smoothing
 from cascadepose.smoothing import smooth as smooth_signal
-from cascadepose.space import place_people
+from cascadepose.space import SpaceSettings
 from cascadepose.timing import StageClock
 from cascadepose.types import Track, VideoResult
 
@@ -30,6 +30,7 @@ __all__ = ["OWN", "lift_file", "lift_result", "read_poses"]
 
 OWN = "cascadepose"  # the format of our own results, beside those of `read_people`
 _SEEN = ("track_id", "frame_index", "timestamp", "boxes_xyxy", "box_scores", "keypoints", "scores", "sigma", "observed")
+_SPACE = SpaceSettings()
 _SEEN += ("skeleton",)  # what a track knows before it is lifted
 _MIN_HITS = 3  # frames in which a person without an id has to be seen, as in a video
 _MARGIN = 0.25  # of the frame's size by which joints may lie beyond its border
@@ -51,6 +52,7 @@ def lift_file(
     smooth: str = "butterworth",
     cutoff: float | None = None,
     clock: StageClock | None = None,
+    space: SpaceSettings | None = _SPACE,
 ) -> VideoResult:
     """Read 2D poses from a file and lift them: `read_poses`, then `lift_result`, whose arguments these are.
 
@@ -61,7 +63,7 @@ def lift_file(
     with clock.stage("read"):
         what = {"format": format, "joints": joints, "size": size, "fps": fps, "video": video}
         result = read_poses(path, **what, first_frame=first_frame)
-    return lift_result(result, lifter, device, flip_test, smooth, cutoff, clock)
+    return lift_result(result, lifter, device, flip_test, smooth, cutoff, clock, space)
 
 
 def lift_result(
@@ -72,15 +74,16 @@ def lift_result(
     smooth: str = "butterworth",
     cutoff: float | None = None,
     clock: StageClock | None = None,
+    space: SpaceSettings | None = _SPACE,
 ) -> VideoResult:
-    """The same 2D tracks with the 3D joints of this lifter instead of those they may have, placed in space anew where
-    the result has a camera.
+    """The same 2D tracks with the 3D joints of this lifter instead of those they may have, placed in space anew.
 
     lifter     packaged name, path or hub address; None for 2D only
     device     such as "cpu" or "cuda:1"; None takes a GPU where there is one
     flip_test  average the lifter's answer with that for the mirrored person
     smooth     of the 3D joints: "butterworth", "savgol" or "none", see smoothing.smooth; 2D stays as it is
     cutoff     Hz from which motion counts as noise; None: smoothing.CUTOFF
+    space      how people are placed in space; None leaves them without a place
 
     Raises InputError for an unknown lifter, device or method, and for joints that the lifter cannot be given.
     """
@@ -94,9 +97,9 @@ def lift_result(
     with clock.stage("smooth"):
         tracks = [_smoothed(track, smooth, cutoff) for track in tracks]
     result = replace(result, tracks=tuple(tracks), weights=facts, version=__version__)
-    if result.camera is not None and model is not None:
+    if space is not None and model is not None:
         with clock.stage("place"):
-            result = place_people(result)
+            result = space.place(result)
     return replace(result, stage_seconds=dict(clock.seconds))
 
 

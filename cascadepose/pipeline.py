@@ -26,6 +26,7 @@ from cascadepose.errors import InputError
 from cascadepose.normalization import presented_skeleton
 from cascadepose.skeletons import SKELETONS, Skeleton
 from cascadepose.smoothing import CUTOFF, check_smoothing, smooth_track
+from cascadepose.space import SpaceSettings
 from cascadepose.timing import StageClock, progress_bar
 from cascadepose.tracking import TrackBuilder, Tracker
 from cascadepose.types import Poses2D, Poses3D, Track, VideoResult
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 PRTR_WEIGHTS, LIFTER_WEIGHTS = "prtr-mobilenetv2-small", "dstformer-small"
 INTERRUPTED = "interrupted"  # how VideoResult.incomplete begins after Ctrl-C
+_SPACE = SpaceSettings()
 _CARRY_ON = 0.6  # share of the threshold at which a person who is known is still believed
 
 
@@ -59,6 +61,7 @@ class Pipeline:
     batch_size    frames a batch
     flip_test     average the lifter's answer with that for the mirrored person
     max_gap       seconds, see Tracker; max_absence the same
+    space         how lifted people are placed in space; None leaves them without a place
     smooth        of videos, keypoints and joints: "butterworth", "savgol" or "none", see smoothing.smooth
     cutoff        Hz from which motion counts as noise
     weights       facts about the weights, passed on to the result
@@ -74,13 +77,14 @@ class Pipeline:
         max_gap: float = 0.5,
         max_absence: float = 2.0,
         weights: dict[str, Any] | None = None,
+        space: SpaceSettings | None = _SPACE,
         smooth: str = "butterworth",
         cutoff: float = CUTOFF,
     ) -> None:
         check_smoothing(smooth, cutoff)
         self.predictor, self.lifter = predictor, lifter
         self.threshold, self.batch_size, self.flip_test = threshold, batch_size, flip_test
-        self.max_gap, self.max_absence = max_gap, max_absence
+        self.max_gap, self.max_absence, self.space = max_gap, max_absence, space
         self.weights = weights or {}
         self.smooth, self.cutoff = smooth, cutoff
 
@@ -107,6 +111,8 @@ class Pipeline:
         clock = clock or StageClock()
         with clock.stage("decode"):
             frames = open_source(source, fps)
+        placed = self.space is not None and self.lifter is not None
+        camera = self.space.camera_for(frames.size, frames.focal_35mm) if placed else None
         tracker = Tracker(self.max_gap, self.max_absence, _min_hits(frames), self.threshold)
         builder, times, incomplete = TrackBuilder(), [], ""
         total = min((count for count in (frames.num_frames, max_frames) if count is not None), default=None)
@@ -140,7 +146,7 @@ class Pipeline:
         if not (frames.is_image or frames.loose):
             with clock.stage("smooth"):
                 tracks = [smooth_track(track, self.smooth, self.cutoff) for track in tracks]
-        return VideoResult(
+        result = VideoResult(
             tracks=tracks,
             frame_size=frames.size,
             fps=frames.fps,
@@ -150,8 +156,11 @@ class Pipeline:
             version=__version__,
             incomplete=incomplete,
             notes=_notes(builder.left_out(tracker.ids), tracker.min_hits),
-            stage_seconds=dict(clock.seconds),
         )
+        if camera is not None:
+            with clock.stage("place"):
+                result = self.space.place(result, camera)
+        return replace(result, stage_seconds=dict(clock.seconds))
 
     def stream(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 
 from cascadepose.commands.options import BAD_INPUT, STOPPED, count, rate
 from cascadepose.commands.output import Output, add_drawing, add_formats, chosen_formats, summarize
+from cascadepose.commands.space_options import add_space, space_settings
 
 _INFER = """Find the people in an image, a video, a folder of images or a camera: 2D joints, ids, 3D joints in metres.
 
@@ -20,6 +21,7 @@ _EXAMPLES = """examples:
   cascadepose infer photo.jpg --out out --threshold 0.3
   cascadepose infer frames/ --fps 25 --out out         a folder of images is a video in the order of their names
   cascadepose infer dance.mp4 --formats npz,bvh,trc    for Blender and OpenSim; all for everything there is
+  cascadepose infer walk.mp4 --fov 68 --height 1.75    true metres, of people who walk through the room
   cascadepose infer webcam --max-frames 300 --out out  or 0, 1, /dev/video0; Ctrl-C ends it and writes the results
 
 exit status: 0 all done, 2 bad input or a file that cannot be written (one line says what and the remedy; frames
@@ -65,6 +67,7 @@ def declare(commands: Any) -> None:
     group = parser.add_argument_group("input")
     group.add_argument("--fps", type=rate, help="frame rate of a folder of images or a camera (default: 30)")
     group.add_argument("--max-frames", type=count, metavar="N", help="stop after N frames")
+    add_space(parser)
     group = parser.add_argument_group("output")
     add_drawing(group)
     add_formats(group)
@@ -78,13 +81,14 @@ def run(args: argparse.Namespace) -> int:
     from cascadepose.timing import StageClock
 
     formats = chosen_formats(args.formats, lifted=args.lifter.lower() != "none")
+    space = space_settings(args)
     make_folder(args.out)
     source = open_source(args.input, args.fps)
     from cascadepose.pipeline import INTERRUPTED, load  # slow to import, so only once the input is known to be good
 
     lifter = None if args.lifter.lower() == "none" else args.lifter
     settings = (args.threshold, args.batch_size, not args.no_flip_test, args.backend, args.onnx)
-    pose = load(args.weights, lifter, args.device, *settings)
+    pose = load(args.weights, lifter, args.device, *settings, space=space)
     clock, output = StageClock(), Output()
     record = args.out / "recording.mp4" if source.live and not args.no_overlay else None
     result = pose(source, max_frames=args.max_frames, record=record, progress=not args.quiet, clock=clock)

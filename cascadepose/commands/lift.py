@@ -9,6 +9,7 @@ from typing import Any
 
 from cascadepose.commands.options import BAD_INPUT, STOPPED, rate
 from cascadepose.commands.output import Output, add_drawing, add_formats, chosen_formats, summarize
+from cascadepose.commands.space_options import add_space, space_settings
 
 _LIFT = """Lift 2D poses that another program found, or an earlier run, to 3D joints in metres.
 
@@ -75,6 +76,7 @@ def declare(commands: Any) -> None:
         help="of 3D: butterworth, savgol, none (default: %(default)s)",
     )
     add("--cutoff", type=float, metavar="HZ", help="from which motion counts as noise (default: that of infer)")
+    add_space(parser)
     group = parser.add_argument_group("output")
     add_drawing(group)
     add_formats(group)
@@ -95,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     from cascadepose.timing import StageClock
 
     lifter = None if args.lifter.lower() == "none" else args.lifter
-    formats = chosen_formats(args.formats, lifted=lifter is not None)
+    formats, space = chosen_formats(args.formats, lifted=lifter is not None), space_settings(args)
     from cascadepose.lift import lift_result, read_poses  # slow to import, so only once the options are good
 
     clock, output = StageClock(), Output()
@@ -110,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             first_frame=args.first_frame,
         )
     make_folder(args.out)
-    result = lift_result(result, lifter, args.device, not args.no_flip_test, args.smooth, args.cutoff, clock)
+    result = lift_result(result, lifter, args.device, not args.no_flip_test, args.smooth, args.cutoff, clock, space)
     args.no_overlay = args.no_overlay or args.video is None
     output.write(result, args, formats, clock, args.video)
     if not args.quiet:

@@ -26,7 +26,8 @@ class FrameSource(ABC):
     """Frames in order, all of one size. Iterating again starts over, except where `live`.
 
     size (w, h) px of the upright frame; fps average rate or None for a single image; num_frames as far as it is known
-    beforehand; is_image for a single picture; live for a camera or network stream. Iteration raises InputError where
+    beforehand; is_image for a single picture; live for a camera or network stream; focal_35mm the focal length that the
+    file states about itself (mm, as for 36 x 24 mm film), None without one. Iteration raises InputError where
     the source breaks off, is damaged or changes its frame size; the frames given until then are good.
     """
 
@@ -37,6 +38,7 @@ class FrameSource(ABC):
     is_image: bool = False
     loose: bool = False
     live: bool = False
+    focal_35mm: float | None = None
 
     @abstractmethod
     def _images(self) -> Iterator[tuple[float, np.ndarray]]:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from cascadepose.data.frames import DEFAULT_FPS, FrameSource
+from cascadepose.data.lens import photo_focal_35mm
 from cascadepose.errors import InputError
 
 _NOT_PICTURES = {
@@ -106,7 +107,7 @@ class ImageSource(FrameSource):
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
         self._image = read_image(path)
-        self.size = self._image.shape[1::-1]
+        self.size, self.focal_35mm = self._image.shape[1::-1], photo_focal_35mm(path)
 
     def _images(self) -> Iterator[tuple[float, np.ndarray]]:
         yield 0.0, self._image
@@ -149,7 +150,7 @@ class FolderSource(FrameSource):
         if not self.paths:
             raise InputError(f"{folder}: holds no images; expected files such as .jpg, .png, .webp or .tiff")
         self.num_frames = len(self.paths)
-        self.size = read_image(self.paths[0]).shape[1::-1]
+        self.size, self.focal_35mm = read_image(self.paths[0]).shape[1::-1], photo_focal_35mm(self.paths[0])
 
     def _images(self) -> Iterator[tuple[float, np.ndarray]]:
         for index, path in enumerate(self.paths):

@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from cascadepose.data.frames import DEFAULT_FPS, FrameSource
+from cascadepose.data.lens import video_focal_35mm
 from cascadepose.errors import InputError
 
 _CONVERT = "convert it, for example with ffmpeg -i IN OUT.mp4"
@@ -70,6 +71,7 @@ class VideoSource(FrameSource):
             stream.thread_type = "AUTO"
             rate = stream.average_rate or stream.guessed_rate
             self.fps = float(rate) if rate else DEFAULT_FPS
+            self.focal_35mm = video_focal_35mm(container.metadata, stream.metadata)
             self.num_frames = None if self.live else _count_frames(container, stream, self.fps)
             health = _Health(stream)
             time = start = None

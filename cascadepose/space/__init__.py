@@ -2,5 +2,6 @@
 
 from cascadepose.space.intrinsics import load_camera, make_camera
 from cascadepose.space.place import place_people
+from cascadepose.space.settings import SpaceSettings
 
-__all__ = ["load_camera", "make_camera", "place_people"]
+__all__ = ["SpaceSettings", "load_camera", "make_camera", "place_people"]

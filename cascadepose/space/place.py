@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from cascadepose.errors import InputError
 from cascadepose.geometry import back_project
 from cascadepose.skeletons import H36M17
 from cascadepose.space.body import ADULT, check_height, stature
@@ -38,12 +37,15 @@ def place_people(
 
     camera  intrinsics, and the world if it has one; None: the result's own if there is one, else an assumed one
     height  metres, of everybody or by track id: joints are scaled to it; others are adults of ordinary size
-    ground  find the floor where the camera has no world
+    ground  find the feet that stand, and the floor under them where the camera has no world
 
     Tracks that were not lifted, or whose joints are not those of H36M17, come back as they are. What was assumed is in
-    the notes. Raises InputError for an impossible height or one of an unknown track.
+    the notes, and so is a height for a track that is not there. Raises InputError for an impossible height.
     """
-    camera = camera or result.camera or make_camera(result.frame_size)
+    if camera is None:
+        camera = result.camera or make_camera(result.frame_size)
+        if camera.world in ("fitted", "assumed"):
+            camera = replace(camera, world="none")  # to be found anew
     chosen = [_placeable(track) for track in result.tracks]
     if not any(chosen):
         return result
@@ -53,12 +55,14 @@ def place_people(
         for track, good in zip(result.tracks, chosen, strict=True)
     ]
     people = [track for track, good in zip(placed, chosen, strict=True) if good]
-    up = _up(camera, people)
-    for number, track in enumerate(placed):
-        if chosen[number]:
-            placed[number] = replace(track, contacts=_contacts(track, up))
-    people = [track for track, good in zip(placed, chosen, strict=True) if good]
+    if ground:
+        up = _up(camera, people)
+        people = [replace(track, contacts=_contacts(track, up)) for track in people]
+    by_id = {track.track_id: track for track in people}
+    placed = [by_id.get(track.track_id, track) for track in placed]
     notes = [describe(camera), _describe_size(people, heights)]
+    if isinstance(height, Mapping) and (missing := sorted(set(height) - set(heights))):
+        notes.append(f"size: a height is given for track {', '.join(map(str, missing))}, which is not there")
     if camera.world == "none" and ground:
         floor = _floor(people)
         first = min(people, key=lambda track: (track.frame_index[0], track.track_id))
@@ -96,6 +100,7 @@ def _place(track: Track, camera: Camera, height: float | None) -> Track:
     if height is not None:
         pose = replace(pose, joints=pose.joints * (height / stature(pose.joints, track.observed)))
         track = replace(track, poses3d=pose)
+    track = replace(track, contacts=None)
     root, covariance = find_root(sight_of(track, camera))
     size = LIMBS_SPREAD if height is not None else np.hypot(LIMBS_SPREAD, ADULT)
     variance = np.diagonal(covariance, axis1=1, axis2=2) + (size * root) ** 2
@@ -140,11 +145,7 @@ def _heights(result: VideoResult, height: Heights) -> dict[int, float]:
     known = [track.track_id for track in result.tracks]
     if not isinstance(height, Mapping):
         return {} if height is None else dict.fromkeys(known, check_height(height))
-    for number in height:
-        if number not in known:
-            there = ", ".join(map(str, known))
-            raise InputError(f"{result.source}: a height is given for track {number}, which is not there; use {there}")
-    return {number: check_height(value) for number, value in height.items()}
+    return {number: check_height(value) for number, value in height.items() if number in known}
 
 
 def _describe_size(people: list[Track], heights: Mapping[int, float]) -> str:
