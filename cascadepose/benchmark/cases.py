@@ -87,10 +87,10 @@ def pixel_crops(device: torch.device, small: bool) -> Case:
             )
             matrix[:, 2] += (matrix[:, :2].sum(1) - 1) / 2  # pixel centres
             crops.append(cv2.warpAffine(frames[image], matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR))
-        return torch.from_numpy(np.stack(crops)).to(device).permute(0, 3, 1, 2).float().div(255)
+        return torch.from_numpy(np.stack(crops)).to(device).permute(0, 3, 1, 2).float().div_(255)
 
     def ours() -> Tensor:
-        pixels = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float().div(255)
+        pixels = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float().div_(255)
         return crop_resample([pixels], regions, index, size)
 
     setting = f"{images} frames {width}x{height} uint8 on the host, {people} people each, crops {size[1]}x{size[0]}"
