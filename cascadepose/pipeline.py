@@ -64,7 +64,7 @@ class Pipeline:
     space         how lifted people are placed in space; None leaves them without a place
     smooth        of videos, keypoints and joints: "butterworth", "savgol" or "none", see smoothing.smooth
     cutoff        Hz from which motion counts as noise
-    weights       facts about the weights, passed on to the result
+    weights       facts about the weights, passed on to the result; notes: remarks, the same
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Pipeline:
         max_absence: float = 2.0,
         weights: dict[str, Any] | None = None,
         space: SpaceSettings | None = _SPACE,
+        notes: tuple[str, ...] = (),
         smooth: str = "butterworth",
         cutoff: float = CUTOFF,
     ) -> None:
@@ -85,7 +86,7 @@ class Pipeline:
         self.predictor, self.lifter = predictor, lifter
         self.threshold, self.batch_size, self.flip_test = threshold, batch_size, flip_test
         self.max_gap, self.max_absence, self.space = max_gap, max_absence, space
-        self.weights = weights or {}
+        self.weights, self.notes = weights or {}, notes
         self.smooth, self.cutoff = smooth, cutoff
 
     def __call__(
@@ -155,7 +156,7 @@ class Pipeline:
             weights=self.weights,
             version=__version__,
             incomplete=incomplete,
-            notes=_notes(builder.left_out(tracker.ids), tracker.min_hits),
+            notes=self.notes + _notes(builder.left_out(tracker.ids), tracker.min_hits),
         )
         if camera is not None:
             with clock.stage("place"):
@@ -237,6 +238,7 @@ def load(
     onnx_folder  of files of `export_onnx`; None keeps them in the user's cache directory, exported at first use
     batch_size, flip_test, settings: see Pipeline
 
+    Weights whose joints the lifter cannot be given (see `skeletons`) make a pipeline for 2D only, whose results say so.
     Raises InputError for unknown names, weights of another kind, and devices that are not there.
     """
     from cascadepose.hub import load_model, weights_info
@@ -249,12 +251,24 @@ def load(
         raise InputError(f"threshold {threshold} is no score; give a number between 0 and 1, such as 0.5")
     prtr = _on_backend(backend, prtr, weights, device, onnx_folder)
     facts = {"keypoints": _facts(weights_info(weights)) | {"threshold": threshold}}
-    model = None
+    model, notes = None, ()
     if lifter is not None:
-        model, facts["lifter"] = load_lifter(lifter, device, flip_test)
-        model = _on_backend(backend, model, lifter, device, onnx_folder)
+        model, about = load_lifter(lifter, device, flip_test)
+        if notes := _only_2d(model, prtr.skeleton):
+            model = None
+        else:
+            model, facts["lifter"] = _on_backend(backend, model, lifter, device, onnx_folder), about
     predictor = PosePredictor(prtr, device=device, threshold=_CARRY_ON * threshold)
-    return Pipeline(predictor, model, threshold, batch_size, flip_test, weights=facts, **settings)
+    return Pipeline(predictor, model, threshold, batch_size, flip_test, weights=facts, notes=notes, **settings)
+
+
+def _only_2d(lifter: nn.Module, skeleton: Skeleton) -> tuple[str, ...]:
+    """Why joints of this set stay in 2D, in one line; nothing where the lifter can be given them."""
+    try:
+        presented_skeleton(lifter, skeleton)
+    except InputError as error:
+        return (f"2D only: {error}",)
+    return ()
 
 
 def _on_backend(

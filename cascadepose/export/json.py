@@ -34,7 +34,8 @@ def read(path: str | Path) -> VideoResult:
     path = Path(path)
     with schema.reading(path):
         content = schema.check_format(path, json.loads(path.read_text(encoding="utf-8")))
-        tracks = [schema.build_track(track, track.__getitem__) for track in content["tracks"]]
+        described = content.get("skeletons")
+        tracks = [schema.build_track(track, track.__getitem__, described) for track in content["tracks"]]
         return schema.build_result(content, content["timestamps"], tracks)
 
 

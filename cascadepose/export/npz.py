@@ -34,8 +34,9 @@ def read(path: str | Path) -> VideoResult:
     with schema.reading(path), np.load(path, allow_pickle=False) as archive:
         head = json.loads(str(archive["header"])) if "header" in getattr(archive, "files", ()) else None
         schema.check_format(path, head)
-        tracks = [
-            schema.build_track(track, lambda name, prefix=f"track_{track['track_id']}": archive[f"{prefix}/{name}"])
-            for track in head["tracks"]
-        ]
+        described = head.get("skeletons")
+        tracks = []
+        for track in head["tracks"]:
+            prefix = f"track_{track['track_id']}"
+            tracks.append(schema.build_track(track, lambda name, prefix=prefix: archive[f"{prefix}/{name}"], described))
         return schema.build_result(head, archive["timestamps"], tracks)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cascadepose.errors import InputError
-from cascadepose.skeletons import SKELETONS, Skeleton
+from cascadepose.skeletons import SKELETONS, Skeleton, declaration, declare
 from cascadepose.types import Camera, Poses3D, Track, VideoResult
 
 FORMAT = "cascadepose-poses/1"
@@ -84,16 +84,16 @@ def check_finite(result: VideoResult) -> None:
             raise InputError(f"{result.source}: {wrong} values in the {name} are NaN or infinite; nothing is written")
 
 
-def build_track(head: dict[str, Any], array: Callable[[str], Any]) -> Track:
-    """A track from its header and a function that gives its arrays by name."""
+def build_track(head: dict[str, Any], array: Callable[[str], Any], described: dict[str, Any] | None = None) -> Track:
+    """A track from its header and a function that gives its arrays by name; described: the header's `skeletons`."""
     pose = None
     if head["joints_skeleton"]:
         measured = np.asarray(array("joints_measured"), bool)
-        skeleton = _skeleton(head["joints_skeleton"])
+        skeleton = _skeleton(head["joints_skeleton"], described)
         sigma = _optional(array, "joints_sigma")
         sigma = None if sigma is None else _shaped(sigma, skeleton, 3)
         pose = Poses3D(_shaped(array("joints"), skeleton, 3), head["joints_frame"], measured, skeleton, sigma)
-    skeleton = _skeleton(head["skeleton"])
+    skeleton = _skeleton(head["skeleton"], described)
     arrays = {name: array(name) for name in TRACK_ARRAYS}
     for name, size in (("keypoints", 2), ("sigma", 2)):
         arrays[name] = _shaped(arrays[name], skeleton, size)
@@ -147,17 +147,22 @@ def check_format(path: Path, head: Any) -> dict[str, Any]:
 
 
 def _describe(skeleton: Skeleton) -> dict[str, Any]:
-    return {
+    """Names, edges and parents; all there is of a joint set that is not known by its name."""
+    described = {
         "names": list(skeleton.names),
         "edges": [list(edge) for edge in skeleton.edges],
         "parents": list(skeleton.parents),
     }
+    declared = declaration(skeleton)
+    return described if isinstance(declared, str) else described | declared
 
 
-def _skeleton(name: str) -> Skeleton:
-    if name not in SKELETONS:
+def _skeleton(name: str, described: dict[str, Any] | None) -> Skeleton:
+    if name in SKELETONS:
+        return SKELETONS[name]
+    if not described or name not in described:
         raise InputError(f"has joints of the unknown skeleton {name!r}; known: {', '.join(SKELETONS)}")
-    return SKELETONS[name]
+    return declare(described[name], f"skeleton {name}", name)
 
 
 def _optional(array: Callable[[str], Any], name: str) -> Any:
