@@ -20,19 +20,22 @@ def package_prtr(
 ) -> Path:
     """Write a two-stage PRTR with folded backbones; returns `out`.
 
-    detector, keypoints  weights of the two stages, as training writes them
+    detector, keypoints  weights of the two stages, as training writes them; a PRTR gives its detector too
     info                 facts that stay with the weights: data, recipe, scores, licence
     side                 longer side in px of the picture that the detector sees
     threshold            person score from which joints are looked for
     nms_iou              suppress the worse of two boxes that overlap more than this
     Raises InputError for weights that cannot be read or are of another kind, and where `out` cannot be written.
     """
-    from cascadepose.hub import load_model, save_model
+    from cascadepose.hub import load_model, save_model, weights_info
     from cascadepose.models.prtr import PRTR
 
-    parts = load_model(detector, kind="person_detector"), load_model(keypoints, kind="keypoint_estimator")
+    whole = weights_info(detector).kind == "prtr"
+    first = load_model(detector).detector if whole else load_model(detector, kind="person_detector")
+    parts = first, load_model(keypoints, kind="keypoint_estimator")
     for part in parts:  # `config` is what the package's model is built from
-        part.backbone.fold()
+        if not part.config["backbone"].get("folded", False):
+            part.backbone.fold()
         part.config["backbone"] = part.config["backbone"] | {"folded": True}
     height, width = parts[1].crop_size
     model = PRTR(

@@ -11,9 +11,9 @@ import sys
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--detector", required=True, help="weights of `cascadepose train detector`")
+    parser.add_argument("--detector", required=True, help="weights of `cascadepose train detector`, or of a PRTR")
     parser.add_argument("--keypoints", required=True, help="weights of `cascadepose train keypoints`")
-    parser.add_argument("--info", required=True, help="YAML with data, recipe, scores and licence, kept in the file")
+    parser.add_argument("--info", help="YAML with data, recipe, scores and licence, kept in the file")
     parser.add_argument("--out", required=True, help="the file to write")
     parser.add_argument("--side", type=int, default=320, help="longer image side for the detector, in pixels")
     parser.add_argument("--threshold", type=float, default=0.5, help="person score from which joints are looked for")
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     from cascadepose.packaging import package_prtr
 
     try:
-        info = read_yaml(args.info)
+        info = {} if args.info is None else read_yaml(args.info)
         package_prtr(args.detector, args.keypoints, args.out, info, args.side, args.threshold, args.nms_iou)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from cascadepose.errors import InputError
 from cascadepose.models.backbone import Backbone
@@ -47,13 +47,18 @@ def start_from(model: nn.Module, weights: str | None, kind: str, new_parts: Sequ
     """
     if weights is not None:
         from cascadepose.hub import load_model
-        from cascadepose.tensors import check_fit
 
-        tensors = load_model(weights, kind=kind).state_dict()
-        own = model.state_dict()
-        tensors |= {name: own[name] for name in own if name.startswith(tuple(f"{part}." for part in new_parts))}
-        check_fit(Path(weights), tensors, own)
-        model.load_state_dict(tensors)
+        take_over(model, load_model(weights, kind=kind).state_dict(), weights, new_parts)
+
+
+def take_over(model: nn.Module, tensors: dict[str, Tensor], weights: str, new_parts: Sequence[str] = ()) -> None:
+    """Fill a model with tensors of the file `weights`; `new_parts` keep their own. Raises InputError for a misfit."""
+    from cascadepose.tensors import check_fit
+
+    own = model.state_dict()
+    tensors = tensors | {name: own[name] for name in own if name.startswith(tuple(f"{part}." for part in new_parts))}
+    check_fit(Path(weights), tensors, own)
+    model.load_state_dict(tensors)
 
 
 def grouped_parameters(

@@ -11,9 +11,8 @@ from cascadepose.data.coco import CocoSource
 from cascadepose.data.crops import PersonCrops
 from cascadepose.errors import InputError
 from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets
-from cascadepose.models.keypoints import KeypointEstimator
-from cascadepose.skeletons import declaration, find_skeleton
-from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
+from cascadepose.tasks.common import grouped_parameters, load_backbone, save
+from cascadepose.tasks.keypoint_model import fill, start_model
 from cascadepose.tasks.keypoint_validation import metric_of, validate_crops
 
 
@@ -30,11 +29,11 @@ class KeypointTaskConfig:
     validation_people: int | None = None
     """Only so many people are validated, evenly spread; null takes all."""
     model: dict = field(default_factory=dict)
-    """Keyword arguments of `KeypointEstimator`."""
+    """Keyword arguments of `KeypointEstimator`; none: those of the initial weights."""
     backbone_weights: str | None = None
     """A safetensors file of the backbone alone, to start from."""
     initial_weights: str | None = None
-    """A weights file of the whole stage, to start from."""
+    """Weights of the whole stage, or of a PRTR, to start from; joints that they do not have start fresh."""
     new_parts: list[str] = field(default_factory=list)
     """Modules of the model that these weights lack, such as transformer.heatmap.finer."""
     backbone_lr: float = 0.3
@@ -74,10 +73,11 @@ class KeypointTask:
         if not config.sources:
             raise InputError("task.sources is empty: name at least one annotation file to train on")
         self.config = config
-        self.model = _model(config)
+        self.model, source = start_model(config)
         self.metric = metric_of(config.validation, self.model.skeleton)
         load_backbone(self.model.backbone, config.backbone_weights, config.freeze_stages)
-        start_from(self.model, config.initial_weights, self.kind, config.new_parts)
+        if source is not None:
+            fill(self.model, source, config.initial_weights, config.new_parts)
         self.criterion = KeypointCriterion(
             self.model.transformer.num_joints,
             self.model.transformer.matching,
@@ -130,17 +130,6 @@ class KeypointTask:
     def save(self, model: nn.Module, path: Path, info: dict) -> None:
         """A weights file that `cascadepose.load_model` reads."""
         save(model, path, self.kind, info)
-
-
-def _model(config: KeypointTaskConfig) -> KeypointEstimator:
-    """A fresh stage for the joints that are wanted. Raises InputError for what does not go together."""
-    wanted = {} if config.skeleton is None else {"skeleton": declaration(find_skeleton(config.skeleton))}
-    try:
-        return KeypointEstimator(**config.model | wanted)
-    except InputError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise InputError(f"task.model: the keypoint stage cannot be built from it: {error}") from None
 
 
 def build_task(config: KeypointTaskConfig) -> KeypointTask:
