@@ -72,7 +72,7 @@ function press(event) {
     r: resetView,
   };
   const person = people[Number(event.key) - 1];
-  if (event.key === " " && event.target.closest("button")) return; // a button's own key
+  if (event.key === " " && event.target.closest("button, summary")) return; // their own key
   if (keys[event.key]) keys[event.key]();
   else if (person) toggle(person, person.button), redraw();
   else return;
@@ -113,7 +113,9 @@ function describe() {
   if (content.rate) parts.push(`${Number(content.rate.toFixed(2))} a second`);
   parts.push(`${content.size[0]} × ${content.size[1]}`);
   get("facts").textContent = parts.join(" · ");
-  get("notes").textContent = content.notes.join(" · ");
+  get("notes").hidden = !content.notes.length;
+  get("notes").open = window.innerWidth > 760 && window.innerHeight > 560;
+  get("notes").lastElementChild.textContent = content.notes.join(" · ");
   for (const side of ["left", "right"]) document.querySelector(`#legend .${side}`).style.background = theme[side];
 }
 
