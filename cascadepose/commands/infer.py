@@ -10,6 +10,7 @@ from typing import Any
 from cascadepose.commands.options import BAD_INPUT, STOPPED, count, rate
 from cascadepose.commands.output import Output, add_drawing, add_formats, chosen_formats, summarize
 from cascadepose.commands.space_options import add_space, space_settings
+from cascadepose.smoothing import CUTOFF, METHODS, check_smoothing
 
 _INFER = """Find the people in an image, a video, a folder of images or a camera: 2D joints, ids, 3D joints in metres.
 
@@ -64,6 +65,8 @@ def declare(commands: Any) -> None:
     )
     add("--batch-size", type=count, default=8, metavar="N", help="frames at a time (default: 8)")
     add("--no-flip-test", action="store_true", help="lift once, not also mirrored: faster, a little less exact")
+    add("--smooth", choices=METHODS, default=METHODS[0], help="of videos, 2D and 3D (default: %(default)s)")
+    add("--cutoff", type=float, metavar="HZ", default=CUTOFF, help="faster motion is noise (default: %(default)g)")
     group = parser.add_argument_group("input")
     group.add_argument("--fps", type=rate, help="frame rate of a folder of images or a camera (default: 30)")
     group.add_argument("--max-frames", type=count, metavar="N", help="stop after N frames")
@@ -81,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from cascadepose.timing import StageClock
 
     formats = chosen_formats(args.formats, lifted=args.lifter.lower() != "none")
+    check_smoothing(args.smooth, args.cutoff)
     space = space_settings(args)
     make_folder(args.out)
     source = open_source(args.input, args.fps)
@@ -88,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
     lifter = None if args.lifter.lower() == "none" else args.lifter
     settings = (args.threshold, args.batch_size, not args.no_flip_test, args.backend, args.onnx)
-    pose = load(args.weights, lifter, args.device, *settings, space=space)
+    pose = load(args.weights, lifter, args.device, *settings, space=space, smooth=args.smooth, cutoff=args.cutoff)
     clock, output = StageClock(), Output()
     record = args.out / "recording.mp4" if source.live and not args.no_overlay else None
     result = pose(source, max_frames=args.max_frames, record=record, progress=not args.quiet, clock=clock)
