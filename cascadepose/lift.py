@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from cascadepose import __version__
-from cascadepose.data.frames import open_source
+from cascadepose.data.frames import FrameSource, open_source
 from cascadepose.data.results2d import FORMATS, People2D, read_people
 from cascadepose.errors import InputError
 from cascadepose.export import is_result, load_result
 from cascadepose.pipeline import LIFTER_WEIGHTS, Pipeline, load_lifter
 from cascadepose.smoothing import CUTOFF, check_smoothing
 from cascadepose.smoothing import smooth as smooth_signal
-from cascadepose.space import SpaceSettings
+from cascadepose.space import SpaceSettings, make_camera
 from cascadepose.timing import StageClock
 from cascadepose.types import Track, VideoResult
 
@@ -30,8 +30,8 @@ __all__ = ["OWN", "lift_file", "lift_result", "read_poses"]
 
 OWN = "cascadepose"  # the format of our own results, beside those of `read_people`
 _SEEN = ("track_id", "frame_index", "timestamp", "boxes_xyxy", "box_scores", "keypoints", "scores", "sigma", "observed")
-_SPACE = SpaceSettings()
 _SEEN += ("skeleton",)  # what a track knows before it is lifted
+_SPACE = SpaceSettings()
 _MIN_HITS = 3  # frames in which a person without an id has to be seen, as in a video
 _MARGIN = 0.25  # of the frame's size by which joints may lie beyond its border
 _FRACTIONS = 2.0  # px; a file whose joints all lie within it counts in something else than pixels
@@ -136,8 +136,12 @@ def read_poses(
     count = max([people.num_frames, *(entry.frame + 1 for entry in people.sightings)])
     if not count:
         raise InputError(f"{path}: holds no frames; is it the right file?")
+    camera = None
     if video is not None:
-        times, size, fps, source = _clock_of(video, path, count, size, fps)
+        frames = _open_video(video, size, fps)
+        times, size, fps, source = _times_of(frames, path, count), tuple(frames.size), frames.fps, frames.name
+        if frames.focal_35mm:
+            camera = make_camera(size, focal_35mm=frames.focal_35mm)
     else:
         size, fps, source = size or people.size, fps or people.fps, path
         _check_known(path, size, fps, count)
@@ -146,7 +150,7 @@ def read_poses(
     tracks = people.tracks(fps, 1 if fps is None else _MIN_HITS, times)
     notes = _notes(len(people.sightings), sum(int(track.observed.sum()) for track in tracks))
     facts = {"keypoints": {"name": path.name, "joints": people.skeleton.name}}
-    return VideoResult(tuple(tracks), size, fps, times, str(source), facts, __version__, notes=notes)
+    return VideoResult(tuple(tracks), size, fps, times, str(source), facts, __version__, notes=notes, camera=camera)
 
 
 def _own(path: Path, joints: str | None, size: tuple[int, int] | None, fps: float | None) -> VideoResult:
@@ -196,23 +200,26 @@ def _check_known(path: Path, size: tuple[int, int] | None, fps: float | None, co
         raise InputError(f"{path}: {fps} is no frame rate; give one in frames a second, such as 25")
 
 
-def _clock_of(
-    video: Any, path: Path, count: int, size: tuple[int, int] | None, fps: float | None
-) -> tuple[np.ndarray, tuple[int, int], float | None, str]:
-    """Times [F], size, rate and name of a video whose frames the poses of `path` number, `count` of them at least."""
+def _open_video(video: Any, size: tuple[int, int] | None, fps: float | None) -> FrameSource:
+    """The frames that poses were found in. Raises InputError where they have no end, or another size than was said."""
     frames = open_source(video, fps)
     if frames.live:
         raise InputError(f"{frames.name}: has no frames that can be counted; give the recording")
     if size is not None and tuple(size) != tuple(frames.size):
         sizes = " not ".join("x".join(map(str, pair)) for pair in (frames.size, size))
         raise InputError(f"{frames.name}: its frames are {sizes}; leave the size out")
+    return frames
+
+
+def _times_of(frames: FrameSource, path: Path, count: int) -> np.ndarray:
+    """Seconds of every frame [F]. Raises InputError where the poses of `path` number more, `count`."""
     times = np.array([frame.timestamp for frame in frames])
     if count > len(times):
         raise InputError(
             f"{path}: speaks of frame {count - 1}, but {frames.name} has {len(times)}, counted from 0; is it the video "
             "that the poses were found in? Where the file counts from 1, say so (--first-frame 1)"
         )
-    return times, tuple(frames.size), frames.fps, frames.name
+    return times
 
 
 def _check_pixels(path: Path, people: People2D, size: tuple[int, int]) -> None:

@@ -136,6 +136,17 @@ def test_times_and_size_of_the_video(foreign, walkers, video, tmp_path):
     np.testing.assert_allclose(result.tracks[0].timestamp, np.arange(6) / 20, atol=1e-4)
 
 
+def test_lens_that_the_picture_states(foreign, walkers, tmp_path):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 50  # FocalLengthIn35mmFilm
+    Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(tmp_path / "photo.jpg", exif=exif)
+    result = lift.lift_file(foreign.mmpose(tmp_path, walkers(), "image"), video=tmp_path / "photo.jpg")
+    assert result.camera.origin == "metadata"
+    assert result.camera.focal[0] == pytest.approx(50 * 800 / np.hypot(36, 24))
+
+
 def test_frames_that_count_from_one(foreign, walkers, video, tmp_path):
     path = foreign.coco(tmp_path, walkers())
     entries = [entry | {"image_id": entry["image_id"] + 1} for entry in json.loads(path.read_text())]

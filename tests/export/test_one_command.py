@@ -12,6 +12,7 @@ from cascadepose.export import FORMATS
 
 FRAMES = 12
 LIMBS = ("left_knee", "left_ankle", "right_wrist", "right_elbow")
+UPPER = ("spine", "thorax", "nose", "head", "shoulder", "elbow", "wrist")
 
 
 @pytest.fixture(scope="module")
@@ -85,24 +86,30 @@ def test_csv(out, expected, readers):
 
 
 def test_trc_and_c3d(out, expected, readers):
-    """The same points, y up in metres and z up in millimetres."""
+    """The same points, y up in metres and z up in millimetres; above the hips those of the archive, turned upright."""
     trc, c3d, (head, arrays) = readers.read_trc(out / "poses.trc"), readers.read_c3d(out / "poses.c3d"), expected
     assert trc.names == c3d.parameters["POINT:LABELS"] == arrays["names"]
-    np.testing.assert_allclose(trc.joints, arrays["joints"] * (1, -1, -1), atol=1e-5)
     x, y, z = np.moveaxis(c3d.points / 1000, -1, 0)
     np.testing.assert_allclose(np.stack([x, z, -y], -1), trc.joints, atol=1e-4)
     assert c3d.rate == pytest.approx(head["fps"], rel=1e-5) and (c3d.residuals > 0).all()
+    camera, upper = head["camera"], [index for index, name in enumerate(trc.names) if name.endswith(UPPER)]
+    assert len(upper) == 10 and camera["world"] != "none"
+    upright = arrays["joints"] @ np.array(camera["rotation"])  # X_camera = rotation @ X_world + translation
+    np.testing.assert_allclose((trc.joints - trc.joints[:, :1])[:, upper], upright[:, upper], atol=1e-4)
+    feet = trc.joints[:, [trc.names.index("left_ankle"), trc.names.index("right_ankle")], 1]
+    assert (feet > -0.02).all() and feet.min() < 0.2  # he stands on the floor
 
 
-def test_bvh_and_glb(out, expected, readers):
-    """Forward kinematics of both give the same places; every limb points as in the joints and has one length."""
-    bvh, glb, (_, arrays) = readers.read_bvh(out / "poses.bvh"), readers.read_glb(out / "poses.glb"), expected
-    joints = dict(zip(arrays["names"], np.moveaxis(arrays["joints"] * (1.0, -1, -1), 1, 0), strict=True))
+def test_bvh_and_glb(out, readers):
+    """Forward kinematics of both give the same places; every limb points as the markers say and has one length."""
+    bvh, glb = readers.read_bvh(out / "poses.bvh"), readers.read_glb(out / "poses.glb")
+    trc = readers.read_trc(out / "poses.trc")
+    markers = dict(zip(trc.names, np.moveaxis(trc.joints, 1, 0), strict=True))
     for name, parent in (("left_knee", "left_hip"), ("left_ankle", "left_knee"), ("right_wrist", "right_elbow")):
         limb = bvh.places[:, bvh.names.index(name)] - bvh.places[:, bvh.names.index(parent)]
         length = np.linalg.norm(limb, axis=1)
         assert np.ptp(length) < 1e-4
-        wanted = joints[name] - joints[parent]
+        wanted = markers[name] - markers[parent]
         np.testing.assert_allclose(limb / length[:, None], wanted / np.linalg.norm(wanted, axis=1)[:, None], atol=1e-3)
         (node,) = [index for index, full in enumerate(glb.names) if full.endswith(f"/{name}")]
         np.testing.assert_allclose(glb.places[:, node], bvh.places[:, bvh.names.index(name)], atol=1e-4)
