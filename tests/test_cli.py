@@ -223,6 +223,13 @@ def test_help_does_not_load_the_models():
     assert "'torch'" not in done.stdout and "'numpy'" not in done.stdout
 
 
+def test_smoothing_methods_are_those_of_the_library():
+    from cascadepose.commands.options import SMOOTHING
+    from cascadepose.smoothing import CUTOFF, METHODS
+
+    assert SMOOTHING == METHODS and CUTOFF == 5  # as --help says
+
+
 def test_tool_is_the_same_function(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, str(REPOSITORY / "tools/infer_video.py"), "missing.mp4", "--out", str(tmp_path)]

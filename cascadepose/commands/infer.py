@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cascadepose.commands.options import BAD_INPUT, STOPPED, count, rate
+from cascadepose.commands.options import BAD_INPUT, STOPPED, add_smoothing, count, rate, smoothing
 from cascadepose.commands.output import Output, add_drawing, add_formats, chosen_formats, summarize
 from cascadepose.commands.space_options import add_space, space_settings
-from cascadepose.smoothing import CUTOFF, METHODS, check_smoothing
 
 _INFER = """Find the people in an image, a video, a folder of images or a camera: 2D joints, ids, 3D joints in metres.
 
@@ -65,8 +64,7 @@ def declare(commands: Any) -> None:
     )
     add("--batch-size", type=count, default=8, metavar="N", help="frames at a time (default: 8)")
     add("--no-flip-test", action="store_true", help="lift once, not also mirrored: faster, a little less exact")
-    add("--smooth", choices=METHODS, default=METHODS[0], help="of videos, 2D and 3D (default: %(default)s)")
-    add("--cutoff", type=float, metavar="HZ", default=CUTOFF, help="faster motion is noise (default: %(default)g)")
+    add_smoothing(group, "of videos, 2D and 3D")
     group = parser.add_argument_group("input")
     group.add_argument("--fps", type=rate, help="frame rate of a folder of images or a camera (default: 30)")
     group.add_argument("--max-frames", type=count, metavar="N", help="stop after N frames")
@@ -84,15 +82,14 @@ def run(args: argparse.Namespace) -> int:
     from cascadepose.timing import StageClock
 
     formats = chosen_formats(args.formats, lifted=args.lifter.lower() != "none")
-    check_smoothing(args.smooth, args.cutoff)
-    space = space_settings(args)
+    settings = {"space": space_settings(args), **smoothing(args)}
     make_folder(args.out)
     source = open_source(args.input, args.fps)
     from cascadepose.pipeline import INTERRUPTED, load  # slow to import, so only once the input is known to be good
 
     lifter = None if args.lifter.lower() == "none" else args.lifter
-    settings = (args.threshold, args.batch_size, not args.no_flip_test, args.backend, args.onnx)
-    pose = load(args.weights, lifter, args.device, *settings, space=space, smooth=args.smooth, cutoff=args.cutoff)
+    models = (args.threshold, args.batch_size, not args.no_flip_test, args.backend, args.onnx)
+    pose = load(args.weights, lifter, args.device, *models, **settings)
     clock, output = StageClock(), Output()
     record = args.out / "recording.mp4" if source.live and not args.no_overlay else None
     result = pose(source, max_frames=args.max_frames, record=record, progress=not args.quiet, clock=clock)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cascadepose.commands.options import BAD_INPUT, STOPPED, rate
+from cascadepose.commands.options import BAD_INPUT, STOPPED, add_smoothing, rate, smoothing
 from cascadepose.commands.output import Output, add_drawing, add_formats, chosen_formats, summarize
 from cascadepose.commands.space_options import add_space, space_settings
 
@@ -69,13 +69,7 @@ def declare(commands: Any) -> None:
     )
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
     add("--no-flip-test", action="store_true", help="lift once, not also mirrored: faster, a little less exact")
-    add(
-        "--smooth",
-        metavar="METHOD",
-        default="butterworth",
-        help="of 3D: butterworth, savgol, none (default: %(default)s)",
-    )
-    add("--cutoff", type=float, metavar="HZ", help="from which motion counts as noise (default: that of infer)")
+    add_smoothing(group, "of 3D")
     add_space(parser)
     group = parser.add_argument_group("output")
     add_drawing(group)
@@ -97,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
     from cascadepose.timing import StageClock
 
     lifter = None if args.lifter.lower() == "none" else args.lifter
-    formats, space = chosen_formats(args.formats, lifted=lifter is not None), space_settings(args)
+    formats = chosen_formats(args.formats, lifted=lifter is not None)
+    settings = {"space": space_settings(args), **smoothing(args)}
     from cascadepose.lift import lift_result, read_poses  # slow to import, so only once the options are good
 
     clock, output = StageClock(), Output()
@@ -112,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
             first_frame=args.first_frame,
         )
     make_folder(args.out)
-    result = lift_result(result, lifter, args.device, not args.no_flip_test, args.smooth, args.cutoff, clock, space)
+    result = lift_result(result, lifter, args.device, not args.no_flip_test, clock=clock, **settings)
     args.no_overlay = args.no_overlay or args.video is None
     output.write(result, args, formats, clock, args.video)
     if not args.quiet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cascadepose.errors import InputError
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cascadepose.types import Track, VideoResult
 
 BAD_INPUT, STOPPED = 2, 130
+SMOOTHING = ("butterworth", "savgol", "none")  # smoothing.METHODS; importing them would make --help wait for numpy
 
 
 def names(text: str) -> list[str]:
@@ -35,6 +36,21 @@ def rate(text: str) -> float:
     if not 0 < number < 1e5:
         raise argparse.ArgumentTypeError(f"{text} is no frame rate")
     return number
+
+
+def add_smoothing(group: Any, of: str) -> None:
+    """Declare how motion is smoothed; `of` what, for the help."""
+    group.add_argument("--smooth", choices=SMOOTHING, default=SMOOTHING[0], help=f"{of} (default: %(default)s)")
+    group.add_argument("--cutoff", type=float, metavar="HZ", help="faster motion is noise (default: 5)")
+
+
+def smoothing(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments `smooth` and `cutoff` that the options say. Raises InputError for a cutoff that is no frequency."""
+    from cascadepose.smoothing import CUTOFF, check_smoothing
+
+    cutoff = CUTOFF if args.cutoff is None else args.cutoff
+    check_smoothing(args.smooth, cutoff)
+    return {"smooth": args.smooth, "cutoff": cutoff}
 
 
 def choose_track(result: VideoResult, number: int | None = None) -> Track:
