@@ -25,6 +25,7 @@ from cascadepose.visualize.viewer_figure import DrawnFigure
 HOST, PORT = "127.0.0.1", 8080  # the name localhost would be two addresses, each with a free port of its own
 _SPEEDS = {"0.1": 0.1, "0.25": 0.25, "0.5": 0.5, "1": 1.0, "2": 2.0}
 _FIELD = np.deg2rad(32)  # vertical angle of view
+_GRID = {False: ((226, 229, 234), (200, 205, 213)), True: ((42, 45, 51), (62, 66, 74))}  # RGB, by darkness
 
 
 class Viewer:
@@ -105,16 +106,16 @@ class Viewer:
     def _set_up(self, scene: Scene) -> None:
         """Ground, light, and a camera that has everybody in view."""
         server = self.server
-        self._theme(False)
         server.gui.main_panel.dock_right()
         server.scene.set_up_direction("+y")
         server.scene.world_axes.visible = False
         server.scene.configure_environment_map(None)
         server.scene.add_light_ambient("light", intensity=0.9)
-        server.scene.add_grid(
-            "ground", plane="xz", infinite_grid=True, cell_size=0.5, section_size=1.0, cell_color=(226, 229, 234),
-            section_color=(200, 205, 213), fade_distance=4 * scene.radius + 14, shadow_opacity=0.25,
+        self._ground = server.scene.add_grid(
+            "ground", plane="xz", infinite_grid=True, cell_size=0.5, section_size=1.0,
+            fade_distance=4 * scene.radius + 14, shadow_opacity=0.25,
         )  # fmt: skip
+        self._theme(False)
         tall = max(scene.height, 1.6) + 0.5
         away = max(tall / 2, (max(scene.radius, 0.8) + 0.3) / 1.2) / np.tan(_FIELD / 2) + min(scene.radius, 2) * 0.6
         direction = np.array((np.sin(0.42), 0.2, np.cos(0.42)))
@@ -127,6 +128,7 @@ class Viewer:
         self.server.gui.configure_theme(
             show_logo=False, show_share_button=False, control_width="large", dark_mode=dark, brand_color=(47, 111, 222)
         )
+        self._ground.cell_color, self._ground.section_color = _GRID[dark]
 
     def _build_controls(self, scene: Scene) -> None:
         gui, last = self.server.gui, self._result.num_frames - 1

@@ -12,7 +12,7 @@ from cascadepose.visualize.scene import Figure
 from cascadepose.visualize.style import edge_colors, person_color
 
 _ROD, _BALL, _RING = 0.02, 0.026, 0.27  # m, radii
-_MIDDLE, _UNSEEN = (72, 80, 94), (150, 156, 166)  # RGB that can be told from a light and from a dark ground
+_MIDDLE, _UNSEEN = (112, 120, 134), (176, 180, 187)  # RGB that can be told from a light and from a dark ground
 
 
 class DrawnFigure:

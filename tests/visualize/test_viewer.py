@@ -168,6 +168,11 @@ def test_page_in_a_browser(make_result, make_viewer, browser):
         time.sleep(0.3)
     assert drawn >= 300
     assert "nowhere.mp4" in browser.evaluate("document.body.innerText")
+    browser.evaluate("document.querySelector('[role=slider]').focus()")
+    browser.key("ArrowRight")
+    while viewer._time.value != 1 and time.monotonic() < end:
+        time.sleep(0.05)
+    browser.wait("document.body.innerText.includes('0.10 s')")
     viewer.show(9)  # nobody there
     while (left := orange(browser.picture())) > drawn / 4 and time.monotonic() < end:
         time.sleep(0.3)

@@ -42,6 +42,18 @@ function listenToLane(canvas, seek) {
   canvas.addEventListener("pointermove", go);
 }
 
+// Whoever comes in has a lane that can be seen, however many there are.
+function followLanes(parent, frame) {
+  const here = present(frame).map(({ person }) => person);
+  const ids = here.map(({ id }) => id).join();
+  if (ids === parent.dataset.ids) return;
+  parent.dataset.ids = ids;
+  const places = here.map(({ button }) => button.parentElement.offsetTop - parent.offsetTop);
+  if (!places.length || parent.scrollHeight <= parent.clientHeight) return;
+  const [first, last] = [Math.min(...places), Math.max(...places) + 26];
+  if (first < parent.scrollTop || last > parent.scrollTop + parent.clientHeight) parent.scrollTop = first;
+}
+
 // Full colour where the person was seen, pale where the pose is interpolated.
 function drawLanes(frame) {
   for (const person of people) {

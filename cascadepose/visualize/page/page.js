@@ -24,6 +24,7 @@ function draw(now) {
   if (!panes.picture.hidden) spots.picture = drawPicture(panes.picture.firstElementChild, frame, marked, redraw);
   if (!panes.space.hidden) spots.space = drawSpace(panes.space.firstElementChild, frame, marked);
   drawLanes(frame);
+  followLanes(get("lanes"), frame);
   slider.value = frame;
   slider.setAttribute("aria-valuetext", `${times[frame]?.toFixed(2)} s`);
   get("clock").textContent = numFrames ? `${times[frame].toFixed(2)} s · frame ${frame} / ${numFrames - 1}` : "";
