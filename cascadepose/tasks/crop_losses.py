@@ -30,7 +30,12 @@ def joint_losses(
     last = through_the_box(out["crop_outputs"])
     answers = last | {"aux_outputs": [through_the_box(layer) for layer in last["aux_outputs"]]}
     points = to_crop(keypoints, frame)
-    inside = ((points > -MARGIN) & (points < 1 + MARGIN)).all(-1)
-    visible = visible & inside
+    visible = visible & joints_inside(frame, keypoints)
     points = points.masked_fill(~visible[..., None], 0.5)
     return criterion(answers, KeypointTargets(points, visible, labelled))
+
+
+def joints_inside(regions: Tensor, keypoints: Tensor) -> Tensor:
+    """Whether joints [N, K, 2] of the image lie in the regions [N, 4] of their crops -> [N, K] bool."""
+    points = to_crop(keypoints, regions)
+    return ((points > -MARGIN) & (points < 1 + MARGIN)).all(-1)

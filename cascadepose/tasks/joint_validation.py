@@ -12,12 +12,13 @@ from cascadepose.data.coco import CocoImage
 from cascadepose.data.people import PersonImages
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.prtr import PRTR
+from cascadepose.tasks.crop_losses import joints_inside
 from cascadepose.tasks.detector import as_float
 
 if TYPE_CHECKING:
     from cascadepose.tasks.joint import JointTask
 
-MEASURED = ("loss_joints", "loss_keypoints", "joint_error")
+MEASURED = ("loss_joints", "loss_keypoints", "joint_error", "joints_inside")
 
 
 def validate(task: JointTask, model: PRTR) -> dict[str, float]:
@@ -25,7 +26,8 @@ def validate(task: JointTask, model: PRTR) -> dict[str, float]:
 
     And for the annotated people, in the box of the query that each is matched with, `loss_joints` and `loss_keypoints`
     as in training, and `joint_error`, the mean distance of the joints relative to the person's size (root of the box
-    area), which no choice of the crop can make smaller.
+    area), which no choice of the crop can make smaller. `joints_inside` is the share of their joints that lie in the
+    crop: losses count those only, so they can be compared where it is the same.
     """
     from cascadepose.evaluation.coco import evaluate_boxes, evaluate_keypoints
 
@@ -66,7 +68,8 @@ def _annotated_people(
     visible = batch["visible"][people]
     away = ((model.read_joints(out)[0] - batch["keypoints"][people]) * pixels[:, None]).norm(dim=-1)
     error = (away * visible).sum(-1) / visible.sum(-1) / sizes
-    values = (losses["loss"], losses["loss_keypoints"], error.mean())
+    inside = (visible & joints_inside(out["crop_regions"], batch["keypoints"][people])).sum() / visible.sum()
+    values = (losses["loss"], losses["loss_keypoints"], error.mean(), inside)
     return len(people), {name: float(value) for name, value in zip(MEASURED, values, strict=True)}
 
 

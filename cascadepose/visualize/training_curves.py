@@ -69,7 +69,7 @@ def curves_figure(
         raise InputError(f"no run has logged {missing[0]}; they have {', '.join(known)}")
     columns = min(columns, len(metrics))
     rows = -(-len(metrics) // columns)
-    figure = Figure(figsize=(4.6 * columns, 3.1 * rows), layout="constrained")
+    figure = Figure(figsize=(4.0 * columns, 2.7 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, metric in zip(axes, metrics, strict=False):

@@ -112,7 +112,16 @@ def test_box_without_width(make):
 def test_validation_and_weights(make, config, tmp_path):
     task = make()
     metrics = task.validate(task.model.eval())
-    assert metrics.keys() == {"AP", "AP50", "AR", "box_AP", "loss_joints", "loss_keypoints", "joint_error"}
+    assert metrics.keys() == {
+        "AP",
+        "AP50",
+        "AR",
+        "box_AP",
+        "loss_joints",
+        "loss_keypoints",
+        "joint_error",
+        "joints_inside",
+    }
     assert all(-1 <= metrics[key] <= 1 for key in ("AP", "AP50", "AR", "box_AP"))
     assert metrics["loss_keypoints"] > 0 and metrics["joint_error"] > 0
     task.save(task.model, tmp_path / "joint.safetensors", {})
