@@ -11,6 +11,8 @@ from cascadepose.errors import InputError
 from cascadepose.files import read_json
 from cascadepose.skeletons import COCO17, Skeleton
 
+NO_JOINTS = Skeleton("no_joints", (), (), (), ())  # for what learns from boxes alone, whatever joints a file has
+
 
 @dataclass(frozen=True)
 class CocoSource:
@@ -82,6 +84,8 @@ def read_coco(source: CocoSource, skeleton: Skeleton = COCO17) -> list[CocoImage
 def known_absence(source: CocoSource, skeleton: Skeleton) -> np.ndarray:
     """Which joints [K] of the file, if they are not annotated, cannot be seen. Raises InputError for unknown names."""
     labelled = np.full(skeleton.num_joints, source.absence_known)
+    if skeleton == NO_JOINTS:
+        return labelled
     labelled[[skeleton.index(name) for name in source.unlabelled_joints]] = False
     return labelled
 
@@ -104,13 +108,13 @@ def _record(
     crowd = np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool)
     crowd |= looks_like_crowd(boxes) & np.array([not a.get("crowd_known", True) for a in annotations], bool)
     blank = [0.0] * 3 * skeleton.num_joints
-    flat = [a.get("keypoints") or blank for a in annotations]
+    flat = [(blank and a.get("keypoints")) or blank for a in annotations]
     if any(len(joints) != len(blank) for joints in flat):
         raise InputError(
             f"{name}: image {image['id']} has a person whose keypoints are not {skeleton.num_joints} x 3 numbers, the "
             f"joints of {skeleton.name}; name the joint set of the file as its source's `skeleton`"
         )
-    keypoints = np.array(flat, np.float32).reshape(-1, skeleton.num_joints, 3)
+    keypoints = np.array(flat, np.float32).reshape(len(flat), skeleton.num_joints, 3)
     if not (np.isfinite(boxes).all() and np.isfinite(keypoints).all()):
         raise InputError(f"{name}: image {image['id']} has NaN or infinite boxes or keypoints; remove that annotation")
     real = ~crowd & (boxes[:, 2:] > boxes[:, :2]).all(1)

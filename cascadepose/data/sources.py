@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cascadepose.data.coco import CocoImage, CocoSource, check_images, known_absence, read_coco
+from cascadepose.data.coco import NO_JOINTS, CocoImage, CocoSource, check_images, known_absence, read_coco
 from cascadepose.data.mpii import read_mpii
 from cascadepose.errors import InputError
 from cascadepose.skeletons import COCO17, MPII16, Skeleton, find_skeleton
@@ -26,12 +26,12 @@ def read_source(source: CocoSource, skeleton: Skeleton = COCO17) -> list[CocoIma
     if is_mpii(source.annotations):
         own, images = MPII16, _read_mpii_images(source)
     else:
-        own = skeleton if source.skeleton is None else find_skeleton(source.skeleton)
+        own = skeleton if source.skeleton is None or skeleton == NO_JOINTS else find_skeleton(source.skeleton)
         images = read_coco(source, own)
     if own.names == skeleton.names:
         return images
-    place = np.array([own.names.index(name) if name in own.names else -1 for name in skeleton.names])
-    if (place < 0).all():
+    place = np.array([own.names.index(name) if name in own.names else -1 for name in skeleton.names], np.int64)
+    if skeleton != NO_JOINTS and (place < 0).all():
         raise InputError(
             f"{source.annotations}: its joints ({own.name}) share no name with those of {skeleton.name}; rename them "
             "in one of the two"

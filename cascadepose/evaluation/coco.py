@@ -70,20 +70,20 @@ def evaluate_boxes(
     ground_truth: str | Path | dict,
     results: list[dict],
     image_ids: Iterable[int] | None = None,
-    skeleton: Skeleton = COCO17,
 ) -> dict[str, float]:
     """The twelve numbers of COCO box evaluation (`BOX_METRICS`), people only: IoU 0.50:0.05:0.95; 1, 10, 100 an image.
 
-    results: dictionaries with image_id, category_id, bbox (xywh px), score. skeleton: of joints that may be annotated,
-    too. Raises InputError as for keypoints.
+    results: dictionaries with image_id, category_id, bbox (xywh px), score. Joints that may be annotated, too, are not
+    looked at. Raises InputError as for keypoints.
     """
-    truth = load_ground_truth(ground_truth, skeleton)
+    truth = load_ground_truth(ground_truth, None)
     return _evaluate(truth, _check_results(truth, results, ("bbox", "score")), "bbox", image_ids)
 
 
-def load_ground_truth(source: str | Path | dict, skeleton: Skeleton = COCO17) -> dict:
+def load_ground_truth(source: str | Path | dict, skeleton: Skeleton | None = COCO17) -> dict:
     """Read and check COCO person annotations; what pycocotools needs and the file omits is filled in on a copy.
 
+    skeleton: of the joints; None leaves them out.
     People only (the category "person", or the only one there is). Raises InputError naming the file and the flaw.
     """
     name, content = (
@@ -162,11 +162,13 @@ def _person_category(name: str, categories: list[dict]) -> int:
     return people[0]["id"] if people else 1
 
 
-def _checked(name: str, number: int, entry: dict, images: set, skeleton: Skeleton) -> dict:
+def _checked(name: str, number: int, entry: dict, images: set, skeleton: Skeleton | None) -> dict:
     """A complete copy of an annotation. Ids are counted anew: pycocotools takes an id of 0 for 'not matched'."""
     where = f"{name}: annotation {entry.get('id', number)}"
-    values = 3 * skeleton.num_joints
+    values = 0 if skeleton is None else 3 * skeleton.num_joints
     entry = {"category_id": 1, "iscrowd": 0, "keypoints": [0] * values} | entry | {"id": number}
+    if skeleton is None:
+        entry |= {"keypoints": [], "num_keypoints": 0}
     if missing := {"image_id", "bbox", "area"} - entry.keys():
         raise InputError(f"{where} has no {', '.join(sorted(missing))}; COCO evaluation needs it")
     if entry["image_id"] not in images:

@@ -110,7 +110,7 @@ def run_coco(
     }
     report = {
         "keypoints": evaluate_keypoints(truth, collected.keypoints, wanted, joints, skeleton),
-        "bbox": {} if boxes == "gt" else evaluate_boxes(truth, collected.bbox, wanted, skeleton),
+        "bbox": {} if boxes == "gt" else evaluate_boxes(truth, collected.bbox, wanted),
         "protocol": facts | (protocol or {}),
     }
     if partial is not None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from cascadepose.boxes import cxcywh_to_xyxy, xyxy_to_xywh
-from cascadepose.data.coco import CocoSource
+from cascadepose.data.coco import NO_JOINTS, CocoSource
 from cascadepose.data.people import PersonImages, collate_people
 from cascadepose.errors import InputError
 from cascadepose.losses.detection import BoxTargets, DetectionCriterion
@@ -80,7 +80,7 @@ class DetectorTask:
             decoder_one_to_many=config.decoder_one_to_many,
             classification=config.classification,
         )
-        self.train_set = PersonImages(config.sources, config.sides, config.cache_images, config.canvas)
+        self.train_set = PersonImages(config.sources, config.sides, config.cache_images, config.canvas, NO_JOINTS)
         self.sample_weights = self.train_set.sample_weights
         self.epoch_length: int | None = None
 
@@ -109,7 +109,8 @@ class DetectorTask:
             return {}
         from cascadepose.evaluation.coco import evaluate_boxes
 
-        data = PersonImages([self.config.validation], [self.config.validation_side], cache=False)
+        sides = [self.config.validation_side]
+        data = PersonImages([self.config.validation], sides, cache=False, skeleton=NO_JOINTS)
         count = min(self.config.validation_images or len(data), len(data))
         chosen = torch.linspace(0, len(data) - 1, count).round().long().tolist()
         device, results = next(model.parameters()).device, []
