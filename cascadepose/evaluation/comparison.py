@@ -17,6 +17,7 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("MACs a frame", lambda row: _millions(row["macs_per_frame"])),
     ("as run", lambda row: _millions(row["macs_per_frame_as_run"])),
     ("frames/s", lambda row: f"{row['frames_per_second']:.0f}"),
+    ("frames/CPU s", lambda row: f"{row['frames_per_cpu_second']:.0f}"),
     ("MPJPE", lambda row: f"{row['MPJPE']:.1f}"),
     ("P-MPJPE", lambda row: f"{row['P-MPJPE']:.1f}"),
     ("MPJVE", lambda row: f"{row['MPJVE']:.2f}"),
@@ -66,6 +67,7 @@ def compare(args: argparse.Namespace, told: Callable[[str], Any] = print) -> dic
         "torch": torch.__version__,
         "frames_per_second": f"lift_sequence of one person, {args.frames} frames at the lifter's own rate, windows in "
         f"batches of 16, flip test {'off' if args.no_flip_test else 'on'}, median of {args.repeats}",
+        "frames_per_cpu_second": "the same by the time that processors spent on it, whatever else ran meanwhile",
         "macs": COUNTED,
         "macs_per_frame": "one forward pass divided by the frames it answers for, no flip test",
         "macs_per_frame_as_run": "what lift_sequence spends on a frame of that sequence, overlap of windows and flip "
@@ -80,7 +82,7 @@ def _row(
     """One lifter and the protocol that its errors belong to."""
     from cascadepose import hub
     from cascadepose.errors import InputError
-    from cascadepose.evaluation.cost import frames_per_second, lifter_cost
+    from cascadepose.evaluation.cost import lifter_cost, lifting_speed
     from cascadepose.evaluation.lifter import evaluate_lifter
 
     info = hub.weights_info(weights)
@@ -91,7 +93,7 @@ def _row(
     row = {"name": label, "kind": info.kind, "sha256": info.sha256, "steps": info.info.get("step")}
     row |= {"window": lifter.num_frames, "frames_out": lifter.frames_out, "rate_hz": lifter.frame_rate}
     row |= vars(lifter_cost(lifter, flip_test, args.frames))
-    row["frames_per_second"] = round(frames_per_second(lifter, args.frames, args.repeats, flip_test), 1)
+    row |= vars(lifting_speed(lifter, args.frames, args.repeats, flip_test))
     found = evaluate_lifter(lifter, sequences, *rest, flip_test=flip_test)
     return row | found["lifter"], found["protocol"]
 

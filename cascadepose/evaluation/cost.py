@@ -83,22 +83,33 @@ def lifter_cost(lifter: nn.Module, flip_test: bool = True, num_frames: int = 100
     return LifterCost(parameters, macs, answered, macs / answered, spent / num_frames)
 
 
-def frames_per_second(
+@dataclass(frozen=True)
+class Speed:
+    """Frames a second by the clock, and by the time that processors spent on this process alone, which other work on
+    the machine does not change (on a GPU it says nothing of the lifter).
+    """
+
+    frames_per_second: float
+    frames_per_cpu_second: float
+
+
+def lifting_speed(
     lifter: nn.Module, num_frames: int = 1000, repeats: int = 5, flip_test: bool = True, batch_size: int = 16
-) -> float:
-    """Median over `repeats` of how many frames a second `lift_sequence` lifts, after one run that does not count.
+) -> Speed:
+    """How fast `lift_sequence` is: medians over `repeats`, after one run that does not count.
 
     The sequence is one person at the lifter's own frame rate; making the input and blending the windows are included.
     Raises InputError for fewer than one frame or repeat.
     """
     if num_frames < 1 or repeats < 1:
         raise InputError(f"cannot time {num_frames} frames {repeats} times; give numbers above zero")
-    sequence, seconds = swaying_person(lifter, num_frames), []
+    sequence, spent = swaying_person(lifter, num_frames), []
     for _ in range(repeats + 1):  # answers come as arrays on the host, so the device is done with them
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         lift_sequences(lifter, [sequence], batch_size, flip_test)
-        seconds.append(time.perf_counter() - started)
-    return num_frames / statistics.median(seconds[1:])
+        spent.append((time.perf_counter() - started[0], time.process_time() - started[1]))
+    clock, cpu = (statistics.median(seconds) for seconds in zip(*spent[1:], strict=True))
+    return Speed(round(num_frames / clock, 1), round(num_frames / max(cpu, 1e-9), 1))
 
 
 def swaying_person(lifter: nn.Module, num_frames: int) -> Sequence2D:
