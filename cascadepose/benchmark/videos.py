@@ -37,7 +37,9 @@ def lifting(device: torch.device, small: bool) -> Case:
 
 
 def whole_video(device: torch.device, small: bool) -> Case:
-    """Plain: frame after frame, person after person, clip after clip of MotionBERT's kind, which leaves seams."""
+    """Plain: frame after frame, person after person, clip after clip of MotionBERT's kind, which leaves seams; without
+    tracking and smoothing, which ours has.
+    """
     from cascadepose.pipeline import load
 
     pose = load(device=str(device))
@@ -49,7 +51,7 @@ def whole_video(device: torch.device, small: bool) -> Case:
         """[P, 17, 3] (x, y, score) in pixels, from left to right."""
         pixels = torch.from_numpy(frame).to(device).permute(2, 0, 1).float().div(255)
         batch = ImageBatch.from_list([pixels])
-        boxes, _, index = prtr.select_people(prtr.detect(batch), pose.threshold)
+        boxes, _, index = prtr.select_people(prtr.detect(batch), pose.predictor.threshold)  # the same people as ours
         found = []
         for person in boxes.argsort(0)[:, 0].tolist():
             points, scores, _ = prtr.read_joints(prtr(batch, boxes[[person]], index[[person]]))
