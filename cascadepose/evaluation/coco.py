@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cascadepose.errors import InputError
-from cascadepose.evaluation.oks import oks_nms
+from cascadepose.evaluation.oks import needed_sigmas, oks_nms
 from cascadepose.files import read_json
 from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.types import Poses2D
@@ -55,15 +55,6 @@ def evaluate_keypoints(
     results = _check_results(truth, results, ("keypoints", "score"), skeleton)
     results = [entry | {"keypoints": _pick(entry["keypoints"], chosen)} for entry in results]
     return _evaluate(_restrict(truth, chosen, skeleton), results, "keypoints", image_ids, sigmas[chosen])
-
-
-def needed_sigmas(skeleton: Skeleton) -> np.ndarray:
-    """The sigmas [K] of a skeleton. Raises InputError where it has none."""
-    if skeleton.sigmas is None:
-        raise InputError(
-            f"{skeleton.name}: has no sigmas, so that OKS is not defined; declare it with some (docs/custom_data.md)"
-        )
-    return np.array(skeleton.sigmas)
 
 
 def evaluate_boxes(

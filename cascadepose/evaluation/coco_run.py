@@ -25,8 +25,8 @@ from cascadepose.evaluation.coco import (
     evaluate_keypoints,
     keypoint_results,
     load_ground_truth,
-    needed_sigmas,
 )
+from cascadepose.evaluation.oks import needed_sigmas
 from cascadepose.files import atomic_path, make_folder
 from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.types import Detections, Poses2D

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cascadepose.skeletons import COCO17
+from cascadepose.errors import InputError
+from cascadepose.skeletons import COCO17, Skeleton
 
 
 def oks(
@@ -35,6 +36,15 @@ def oks(
         return similarity.mean(-1)
     counts = np.asarray(visible, bool)[..., None, :, :]
     return (similarity * counts).sum(-1) / np.maximum(counts.sum(-1), 1)
+
+
+def needed_sigmas(skeleton: Skeleton) -> np.ndarray:
+    """The sigmas [K] of a skeleton. Raises InputError where it has none."""
+    if skeleton.sigmas is None:
+        raise InputError(
+            f"{skeleton.name}: has no sigmas, so that OKS is not defined; declare it with some (docs/custom_data.md)"
+        )
+    return np.array(skeleton.sigmas)
 
 
 def oks_nms(

@@ -14,8 +14,9 @@ from cascadepose.data.crops import PersonCrops
 from cascadepose.data.mpii import MpiiTruth, read_mpii_truth
 from cascadepose.data.sources import is_mpii
 from cascadepose.errors import InputError
-from cascadepose.evaluation.coco import evaluate_keypoints, needed_sigmas
+from cascadepose.evaluation.coco import evaluate_keypoints
 from cascadepose.evaluation.mpii import score_mpii
+from cascadepose.evaluation.oks import needed_sigmas
 from cascadepose.skeletons import MPII16, Skeleton
 
 PCKH = "PCKh@0.5"
