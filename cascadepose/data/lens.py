@@ -28,6 +28,7 @@ def photo_focal_35mm(path: str | Path) -> float | None:
     Where only the true length is stated, the sensor's size follows from its pixels per length, if they are.
     """
     tags: Mapping[int, Any] = {}
+    size = (0, 0)
     with contextlib.suppress(Exception), Image.open(path) as image:  # damaged EXIF data must not stop anything
         tags = image.getexif().get_ifd(_EXIF)
         size = tags.get(_WIDTH, image.width), tags.get(_HEIGHT, image.height)  # as it was taken; it may be scaled now
