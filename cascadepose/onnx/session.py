@@ -29,9 +29,7 @@ def open_session(path: str | Path, device: str | torch.device = "cpu") -> onnxru
     place = torch.device(device)
     provider = _PROVIDERS.get(place.type)
     if provider not in onnxruntime.get_available_providers():
-        raise InputError(
-            f"onnxruntime cannot use {place}: install onnxruntime-gpu for graphics cards, or give device cpu"
-        )
+        raise InputError(f"onnxruntime cannot use {place}: install onnxruntime-gpu, or give device cpu")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors; warnings are about initialisers that its own optimiser leaves over
