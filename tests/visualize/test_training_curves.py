@@ -68,7 +68,7 @@ def test_what_cannot_be_drawn(run, tmp_path):
 def test_the_tool(run, tmp_path, repository, capsys):
     from PIL import Image
 
-    spec = importlib.util.spec_from_file_location("plot_training", repository / "tools" / "plot_training.py")
+    spec = importlib.util.spec_from_file_location("plot_curves", repository / "tools" / "plot_curves.py")
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     out = tmp_path / "curves.png"

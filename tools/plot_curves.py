@@ -1,6 +1,6 @@
 """Draw what training runs logged as curves.
 
-python tools/plot_training.py frozen=runs/joint_frozen joint=runs/joint_tiny --metric train/loss_keypoints val/AP \
+python tools/plot_curves.py frozen=runs/joint_frozen joint=runs/joint_both --metric train/loss_keypoints val/AP \
     --out docs/images/joint_training.png
 """
 
