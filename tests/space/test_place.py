@@ -52,6 +52,11 @@ def test_walk_in_metres(make_film, view):
     assert world.joints[:, 0, 1] == pytest.approx(0.88, abs=0.08) and world.sigma.shape == world.joints.shape
     assert np.linalg.norm(world.joints[-1, 0] - world.joints[0, 0]) == pytest.approx(0.9 * 74 / 25, abs=0.15)
     assert any(note.startswith("camera: ") for note in placed.notes) and placed.camera.world == "fitted"
+    part = track[10:15]
+    assert part.root.shape == part.root_sigma.shape == (5, 3) and part.contacts.shape == (5, 2)
+    assert part.poses3d.sigma.shape == (5, 17, 3)
+    with pytest.raises(InputError, match="Track.root"):
+        replace(track, root=track.root[1:])
 
 
 def test_height_scales_everything(make_film):
