@@ -100,7 +100,8 @@ def stream(
 def _answer(
     pipeline: Pipeline, source: FrameSource, frames: Iterable[Frame], smooth: str, flip_test: bool, clock: StageClock
 ) -> Iterator[StreamFrame]:
-    tracker = Tracker(pipeline.max_gap, pipeline.max_absence, 1 if source.is_image else 3, pipeline.threshold)
+    min_hits = 1 if source.is_image or source.loose else 3
+    tracker = Tracker(pipeline.max_gap, pipeline.max_absence, min_hits, pipeline.threshold)
     lifter: StreamLifter | None = None
     filters: dict[int, tuple[OneEuro, OneEuro]] = {}
     for frame in clock.waiting("decode", frames):
