@@ -90,7 +90,9 @@ class Browser:
 
     def open(self, address: str, width: int | None = None, height: int | None = None, dark: bool = False) -> None:
         """Open a page in a window of this size and wait until it stands."""
-        self.errors, self.requests = [], []
+        self.call("Page.navigate", url="about:blank")
+        self.wait("location.href === 'about:blank'")
+        self.errors, self.requests = [], []  # what the page before said while it was left is not this one's
         size = {"width": width or self.size[0], "height": height or self.size[1]}
         self.call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
