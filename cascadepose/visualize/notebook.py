@@ -16,11 +16,11 @@ from cascadepose.visualize.overlay import OverlayPainter, reopen_source
 from cascadepose.visualize.style import person_color
 
 _WIDTH, _ROWS = 560, 8  # px of the picture, people in the table
-_READ = 300  # frames that are looked at for one with many people, so that long videos answer soon
+_READ = 300  # frames that are looked at, so that long videos answer soon
 
 
 def to_html(result: VideoResult) -> str:
-    """The first frame with the most people, drawn as in the overlay, over a table of the people.
+    """The frame in which people are seen best, drawn as in the overlay, over a table of the people.
 
     Without the picture where the frames cannot be read again, the reason under the table.
     """
@@ -53,16 +53,17 @@ def _picture(result: VideoResult) -> str:
 
 
 def best_frame(result: VideoResult) -> int:
-    """The first of the frames in which the most people are seen, looking at the beginning of the video only.
+    """The frame in which the scores of all joints add up to the most, looking at the beginning of the video only.
 
     Raises InputError where no frame was processed.
     """
     count = min(result.num_frames, _READ)
     if not count:
         raise InputError(f"{result.source}: no frame was processed")
-    seen = np.zeros(count, int)
+    seen = np.zeros(count)
     for track in result.tracks:
-        np.add.at(seen, track.frame_index[track.observed & (track.frame_index < count)], 1)
+        rows = track.observed & (track.frame_index < count)
+        np.add.at(seen, track.frame_index[rows], track.scores[rows].sum(-1))
     return int(seen.argmax())
 
 
@@ -87,4 +88,4 @@ def _row(track: Track) -> str:
 
 
 def _space(track: Track) -> str:
-    return track.poses3d.frame + (", with root" if track.root is not None else "") if track.poses3d else "none"
+    return track.poses3d.frame + (", placed" if track.root is not None else "") if track.poses3d else "none"

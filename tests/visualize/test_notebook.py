@@ -46,12 +46,15 @@ def test_picture_and_table(make_result, grey_clip, tmp_path):
     assert len(text) < 60_000 and np.asarray(image).std() > 1
 
 
-def test_the_frame_with_the_most_people(make_result):
+def test_the_frame_in_which_people_are_seen_best(make_result):
     assert best_frame(make_result([(0, 9), (3, 6), (5, 9)])) == 5
     assert best_frame(make_result([])) == 0
     hidden = make_result([(0, 9)])
     (track,) = hidden.tracks
     assert best_frame(replace(hidden, tracks=[replace(track, observed=np.arange(10) > 6)])) == 7
+    better = track.scores.copy()
+    better[8] += 0.05
+    assert best_frame(replace(hidden, tracks=[replace(track, scores=better)])) == 8
 
 
 def test_without_frames_and_without_people(make_result):
