@@ -55,7 +55,7 @@ def test_walk_in_metres(make_film, view):
     part = track[10:15]
     assert part.root.shape == part.root_sigma.shape == (5, 3) and part.contacts.shape == (5, 2)
     assert part.poses3d.sigma.shape == (5, 17, 3)
-    with pytest.raises(InputError, match="Track.root"):
+    with pytest.raises(InputError, match=r"Track\.root"):
         replace(track, root=track.root[1:])
 
 
