@@ -144,11 +144,16 @@ def _at_rate(lifter: nn.Module, recording: Recording) -> tuple[np.ndarray | None
 
 
 def _windows(count: int, lifter: nn.Module) -> tuple[np.ndarray, np.ndarray]:
-    """Frames [N, W] to feed and frames [N, F] that the outputs stand for."""
-    size = lifter.num_frames
+    """Frames [N, W] to feed and frames [N, F] that the outputs stand for, after the context of a causal one."""
+    size, context = lifter.num_frames, getattr(lifter, "context", 0)
     if lifter.frames_out == "center":
         index = np.arange(count)[:, None] - output_frame(lifter) + np.arange(size)
         return index.clip(0, count - 1), np.arange(count)[:, None]
+    if context:
+        last = max(count - (size - context), 0)
+        starts = np.unique(np.append(np.arange(0, last, size - context), last)) - context
+        index = (starts[:, None] + np.arange(size)).clip(0, count - 1)
+        return index, index[:, context:]
     if count < size:  # a short video is stretched, as MotionBERT does
         index = np.linspace(0, count, size, endpoint=False).astype(int)[None]
     else:
@@ -173,7 +178,7 @@ def _run(
         joints = lifter(x)
         if running.flip_test:
             joints = (joints + flip_horizontal(lifter(flip_horizontal(x, flips[0])), flips[1])) / 2
-        np.add.at(total, frames[rows], joints.float().cpu().numpy())
+        np.add.at(total, frames[rows], joints[:, -frames.shape[1] :].float().cpu().numpy())
         np.add.at(counts, frames[rows], 1)
     lifter.train(training)
     return total / np.where(counts, counts, np.nan)[:, None, None]

@@ -60,6 +60,16 @@ def test_windows_side_by_side_leave_the_rest_out(recording):
     assert short[:, 0, 2].tolist() == pytest.approx(np.arange(12) * 2 + 0.5)
 
 
+def test_the_context_of_a_causal_lifter_is_not_answered(recording):
+    """Every frame is answered, in the last third of a window."""
+    lifter = Echo(9, "all")
+    lifter.causal, lifter.context = True, 6
+    joints = lift_recording(lifter, recording, PLAIN)
+    expected = normalize_screen(recording.keypoints, recording.image_size)
+    np.testing.assert_allclose(joints[..., :2], expected, atol=1e-6)
+    assert joints[:, 0, 2].tolist() == [6, 7, 8] * 4
+
+
 def test_mirrored_input_changes_nothing_for_a_symmetric_lifter(recording):
     plain, flipped = (lift_recording(Echo(), recording, Running(flip, "kept")) for flip in (False, True))
     np.testing.assert_allclose(plain, flipped, atol=1e-6)

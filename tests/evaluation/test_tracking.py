@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cascadepose.data.frames import FrameSource, open_source
 from cascadepose.errors import InputError
 from cascadepose.evaluation.tracking import Sightings, identity_scores, read_sightings, sightings_of
+from cascadepose.loading import load
 
 ONE_BY_ONE = Path(__file__).parent / "one_by_one.json"
 
@@ -66,3 +68,33 @@ def test_tracks_and_hand_made_lists(tmp_path):
     for path in (tmp_path / "bad.json", tmp_path / "missing.json"):
         with pytest.raises(InputError, match="who is where"):
             read_sightings(path)
+
+
+class EverySecond(FrameSource):
+    """Frames 430, 432, ... 528 of the video: one person goes, the next one comes."""
+
+    name, fps = "one_by_one", 5.0
+
+    def __init__(self, path):
+        self._video = open_source(path)
+        self.size = self._video.size
+
+    def _images(self):
+        for frame in self._video:
+            if 430 <= frame.index < 530 and frame.index % 2 == 0:
+                yield frame.timestamp, frame.image
+            elif frame.index >= 530:
+                return
+
+
+@pytest.mark.slow
+def test_one_goes_and_another_comes(shared):
+    """Two people, two ids, no switch; on the first and last frames too little is seen of them."""
+    result = load(lifter=None)(EverySecond(shared / "data/videos/one_by_one.mp4"), progress=False)
+    found = sightings_of(result.tracks)
+    found = Sightings(430 + 2 * found.frames, found.ids, found.points)
+    truth = read_sightings(ONE_BY_ONE).between(430, 529)
+    truth = Sightings(*(array[truth.frames % 2 == 0] for array in (truth.frames, truth.ids, truth.points)))
+    scores = identity_scores(truth, found, reach=150)
+    assert scores["people"] == 2 and scores["switches"] == 0
+    assert scores["idf1"] > 0.8
