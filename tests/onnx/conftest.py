@@ -61,6 +61,15 @@ def make_lifter(name: str) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="session")
+def kept_files(tmp_path_factory):
+    """The folder that takes the place of the user's cache, for all tests: what one exported others find."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("CASCADEPOSE_CACHE", str(folder))
+        yield folder / "onnx"
+
+
+@pytest.fixture(scope="session")
 def weights_file(tmp_path_factory):
     """weights_file(model, name): where its weights are, written once."""
     from cascadepose.hub import save_model

@@ -23,15 +23,16 @@ def test_export_with_times(weights_file, tmp_path, capsys):
     assert "1x27x17x2" in out
 
 
-def test_infer_with_files_that_are_given(weights_file, make_image, tmp_path):
+@pytest.mark.usefixtures("kept_files")
+def test_infer_on_either_backend(weights_file, make_image, tmp_path):
     import cv2
 
     path, picture = weights_file(make_prtr("ordered"), "ordered"), tmp_path / "picture.png"
     cv2.imwrite(str(picture), make_image(80, 80))
-    assert main(["onnx", str(path), "--out", str(tmp_path), "--stages", "detector,keypoints"]) == 0
     results = []
-    for name, more in {"torch": [], "onnx": ["--backend", "onnx", "--onnx", str(tmp_path)]}.items():
-        options = ["--weights", str(path), "--lifter", "none", "--device", "cpu", "--no-overlay", "--quiet", *more]
+    for name in ("torch", "onnx"):
+        options = ["--weights", str(path), "--lifter", "none", "--device", "cpu", "--no-overlay", "--quiet"]
+        options += ["--backend", name]
         assert main(["infer", str(picture), "--out", str(tmp_path / name), *options]) == 0
         results.append(load_result(tmp_path / name))
     tracks = [result.tracks for result in results]
