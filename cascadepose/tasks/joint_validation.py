@@ -25,9 +25,9 @@ def validate(task: JointTask, model: PRTR) -> dict[str, float]:
     """COCO keypoint AP and person box AP of the whole model, from images alone.
 
     And for the annotated people, in the box of the query that each is matched with, `loss_joints` and `loss_keypoints`
-    as in training, and `joint_error`, the mean distance of the joints relative to the person's size (root of the box
-    area), which no choice of the crop can make smaller. `joints_inside` is the share of their joints that lie in the
-    crop: losses count those only, so they can be compared where it is the same.
+    as in training (less the heat maps of earlier layers, which only training has); `joint_error`, the mean distance of
+    the joints relative to the person's size (root of the box area), which no choice of the crop can make smaller; and
+    `joints_inside`, the share of the joints that lie in the crop: losses count those only.
     """
     from cascadepose.evaluation.coco import evaluate_boxes, evaluate_keypoints
 
