@@ -27,7 +27,7 @@ _HOMES = {
     "Skeleton": "skeletons",
     "InputError": "errors",
     "Pipeline": "pipeline",
-    "load": "pipeline",
+    "load": "loading",
     "export_onnx": "onnx",
     "lift_file": "lift",
     "WeightsInfo": "hub",
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from cascadepose.hub import WeightsInfo, list_models, load_model, save_model
     from cascadepose.lift import lift_file
     from cascadepose.onnx import export_onnx
-    from cascadepose.pipeline import Pipeline, load
+    from cascadepose.pipeline import Pipeline
     from cascadepose.predictor import PosePredictor
     from cascadepose.skeletons import COCO17, H36M17, Skeleton
     from cascadepose.types import Camera, Detections, Poses2D, Poses3D, Track, VideoResult

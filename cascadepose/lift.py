@@ -19,7 +19,8 @@ from cascadepose.data.frames import FrameSource, open_source
 from cascadepose.data.results2d import FORMATS, People2D, read_people
 from cascadepose.errors import InputError
 from cascadepose.export import is_result, load_result
-from cascadepose.pipeline import LIFTER_WEIGHTS, Pipeline, load_lifter
+from cascadepose.loading import LIFTER_WEIGHTS, load_lifter
+from cascadepose.pipeline import Pipeline
 from cascadepose.smoothing import CUTOFF, check_smoothing
 from cascadepose.smoothing import smooth as smooth_signal
 from cascadepose.space import SpaceSettings, make_camera

@@ -1,6 +1,6 @@
 """From frames to people in 3D: the only file that knows every stage.
 
-    pose = load()
+    pose = cascadepose.load()
     result = pose("video.mp4")      # decode -> detect -> keypoints -> track -> lift
     result.save("out")
 
@@ -21,7 +21,6 @@ import numpy as np
 
 from cascadepose import __version__
 from cascadepose.data.frames import DEFAULT_FPS, Frame, FrameSource, open_source
-from cascadepose.devices import pick_device
 from cascadepose.errors import InputError
 from cascadepose.normalization import presented_skeleton
 from cascadepose.skeletons import SKELETONS, Skeleton
@@ -32,15 +31,12 @@ from cascadepose.tracking import TrackBuilder, Tracker
 from cascadepose.types import Poses2D, Poses3D, Track, VideoResult
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from cascadepose.streaming import StreamFrame
 
-PRTR_WEIGHTS, LIFTER_WEIGHTS = "prtr-mobilenetv2-small", "dstformer-small"
 INTERRUPTED = "interrupted"  # how VideoResult.incomplete begins after Ctrl-C
 _SPACE = SpaceSettings()
-_CARRY_ON = 0.6  # share of the threshold at which a person who is known is still believed
 
 
 class Predictor(Protocol):
@@ -217,85 +213,6 @@ class Pipeline:
         ]
 
 
-def load(
-    weights: str | Path = PRTR_WEIGHTS,
-    lifter: str | Path | None = LIFTER_WEIGHTS,
-    device: str | None = None,
-    threshold: float | None = None,
-    batch_size: int = 8,
-    flip_test: bool = True,
-    backend: str = "torch",
-    onnx_folder: str | Path | None = None,
-    **settings: Any,
-) -> Pipeline:
-    """A pipeline with trained weights.
-
-    weights    of the 2D stage: packaged name, path or hub address
-    lifter     of the 3D stage, the same; None for 2D only
-    device     such as "cpu" or "cuda:1"; None takes a GPU where there is one
-    threshold  box score at which a person is believed; None takes the model's own
-    backend    what the networks run on: "torch", or "onnx" for onnxruntime (docs/onnx.md)
-    onnx_folder  of files of `export_onnx`; None keeps them in the user's cache directory, exported at first use
-    batch_size, flip_test, settings: see Pipeline
-
-    Weights whose joints the lifter cannot be given (see `skeletons`) make a pipeline for 2D only, whose results say so.
-    Raises InputError for unknown names, weights of another kind, and devices that are not there.
-    """
-    from cascadepose.hub import load_model, weights_info
-    from cascadepose.predictor import PosePredictor
-
-    device = pick_device(device)
-    prtr = load_model(weights, device=device, kind="prtr")
-    threshold = prtr.threshold if threshold is None else threshold
-    if not 0 < threshold < 1:
-        raise InputError(f"threshold {threshold} is no score; give a number between 0 and 1, such as 0.5")
-    prtr = _on_backend(backend, prtr, weights, device, onnx_folder)
-    facts = {"keypoints": _facts(weights_info(weights)) | {"threshold": threshold}}
-    model, notes = None, ()
-    if lifter is not None:
-        model, about = load_lifter(lifter, device, flip_test)
-        if notes := _only_2d(model, prtr.skeleton):
-            model = None
-        else:
-            model, facts["lifter"] = _on_backend(backend, model, lifter, device, onnx_folder), about
-    predictor = PosePredictor(prtr, device=device, threshold=_CARRY_ON * threshold)
-    return Pipeline(predictor, model, threshold, batch_size, flip_test, weights=facts, notes=notes, **settings)
-
-
-def _only_2d(lifter: nn.Module, skeleton: Skeleton) -> tuple[str, ...]:
-    """Why joints of this set stay in 2D, in one line; nothing where the lifter can be given them."""
-    try:
-        presented_skeleton(lifter, skeleton)
-    except InputError as error:
-        return (f"2D only: {error}",)
-    return ()
-
-
-def _on_backend(
-    backend: str, model: nn.Module, weights: str | Path, device: torch.device, folder: str | Path | None
-) -> nn.Module:
-    if backend == "torch":
-        return model
-    if backend != "onnx":
-        raise InputError(f"unknown backend {backend!r}: use torch or onnx")
-    from cascadepose.hub import weights_info
-    from cascadepose.onnx.runtime import on_onnxruntime
-
-    return on_onnxruntime(model, weights_info(weights), device, folder)
-
-
-def load_lifter(
-    name_or_path: str | Path, device: str | None = None, flip_test: bool = True
-) -> tuple[nn.Module, dict[str, Any]]:
-    """A trained lifter, and what a result that it made says of it. Arguments and errors as for `load`."""
-    from cascadepose.hub import load_model, weights_info
-
-    model = load_model(name_or_path, device=pick_device(device))
-    if not hasattr(model, "input_skeleton"):
-        raise InputError(f"{name_or_path}: holds no lifter; use {LIFTER_WEIGHTS}, or None for 2D only")
-    return model, _facts(weights_info(name_or_path)) | {"flip_test": flip_test}
-
-
 def _measured(lifter: nn.Module, skeleton: Skeleton, target: Skeleton) -> np.ndarray:
     """Which joints [J] of `target` each stand for one keypoint of `skeleton`, on the way that a lifter sees them."""
     presented = presented_skeleton(lifter, skeleton)
@@ -338,8 +255,3 @@ def _recorder(record: str | Path | None, frames: FrameSource) -> AbstractContext
     from cascadepose.data.video_writer import open_video_writer
 
     return open_video_writer(record, frames.fps or DEFAULT_FPS)
-
-
-def _facts(info: Any) -> dict[str, Any]:
-    """What a result says of the weights it was made with."""
-    return {"name": info.name, "sha256": info.sha256, "licence": info.licence, "version": info.info.get("version", "")}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cascadepose import pipeline
+from cascadepose import loading, pipeline
 from cascadepose.cli import main
 from cascadepose.data.video_writer import open_video_writer
 from cascadepose.export import load_result
@@ -35,12 +35,12 @@ def fake_models(monkeypatch, make_people):
 
     walker = Walker()
 
-    def load(weights, lifter, device, threshold, batch_size, flip_test, *others, **settings):
+    def load(weights, lifter, device, threshold, batch_size, flip_test, **settings):
         walker.given = (weights, lifter, device, threshold, batch_size, flip_test)
         model = None if lifter is None else DSTformer(dim=16, depth=1, num_heads=2, dim_rep=16, maxlen=9).eval()
         return pipeline.Pipeline(walker, model, batch_size=batch_size)
 
-    monkeypatch.setattr(pipeline, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     return walker
 
 
@@ -61,7 +61,7 @@ def test_video_to_overlay_and_numbers(fake_models, clip, tmp_path, capsys):
     out = tmp_path / "new" / "out"
     assert main(["infer", str(clip), "--out", str(out), "--threshold", "0.4", "--batch-size", "5"]) == 0
     assert names(out) == ["overlay.mp4", "poses.json", "poses.npz"]
-    assert fake_models.given == ("prtr-mobilenetv2-small", "dstformer-small", None, 0.4, 5, True)
+    assert fake_models.given == ("prtr-mobilenetv2-small", "dstformer-small", None, 0.4, 5, None)
     content = json.loads((out / "poses.json").read_text())
     assert content["num_frames"] == 24 and len(content["tracks"]) == 1 and len(content["tracks"][0]["joints"]) == 24
     printed = capsys.readouterr().out
@@ -117,7 +117,7 @@ def test_file_that_cannot_be_written_does_not_keep_the_rest_back(fake_models, cl
 
 def test_joints_that_cannot_be_lifted_are_written_in_2d(fake_models, clip, tmp_path, monkeypatch, capsys):
     """Formats of 3D joints were asked for, and there are none: the others are written, a note says so."""
-    monkeypatch.setattr(pipeline, "load", lambda *arguments, **settings: pipeline.Pipeline(fake_models))
+    monkeypatch.setattr(loading, "load", lambda *arguments, **settings: pipeline.Pipeline(fake_models))
     out = tmp_path / "out"
     arguments = ["--formats", "json,bvh,glb", "--max-frames", "4", "--no-overlay", "--quiet"]
     assert main(["infer", str(clip), "--out", str(out), *arguments]) == 0

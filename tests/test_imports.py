@@ -11,7 +11,7 @@ LEVELS = (
     "smoothing timing types angles config",
     "models losses data evaluation tracking space hub conversion sharing",
     "predictor onnx",
-    "streaming pipeline lift packaging tasks train training export visualize",
+    "streaming pipeline loading lift packaging tasks train training export visualize",
     "cli __main__ commands doctor benchmark parity",
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}

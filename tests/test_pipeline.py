@@ -10,8 +10,9 @@ import pytest
 from cascadepose.data.frames import ArraySource, open_source
 from cascadepose.data.video_writer import VideoWriter, open_video_writer
 from cascadepose.errors import InputError
+from cascadepose.loading import load
 from cascadepose.models.lifters.dstformer import DSTformer
-from cascadepose.pipeline import INTERRUPTED, Pipeline, load
+from cascadepose.pipeline import INTERRUPTED, Pipeline
 from cascadepose.timing import StageClock
 from cascadepose.types import Poses2D
 
@@ -213,3 +214,14 @@ def test_real_video(shared):
     assert longest.observed.sum() >= 0.95 * result.num_frames
     height = np.ptp(longest.poses3d.joints[..., 1], axis=1)
     assert 1.0 < np.median(height) < 2.2
+
+
+def test_presets_differ_in_the_work_they_do():
+    accurate, fast = load(device="cpu"), load(device="cpu", preset="fast")
+    assert fast.predictor.prtr.detector_side < accurate.predictor.prtr.detector_side
+    assert (accurate.predictor.flip_test, accurate.flip_test) == (True, True)
+    assert (fast.predictor.flip_test, fast.flip_test) == (False, False)
+    assert fast.weights["keypoints"]["preset"] == "fast"
+    assert load(device="cpu", preset="fast", flip_test=True).flip_test
+    with pytest.raises(InputError, match="accurate, fast"):
+        load(preset="slow")

@@ -11,7 +11,7 @@ from cascadepose.errors import InputError
 def evaluate(args: argparse.Namespace) -> None:
     """Find people in the video and print the counts."""
     from cascadepose.evaluation.tracking import identity_scores, read_sightings, sightings_of
-    from cascadepose.pipeline import load
+    from cascadepose.loading import load
 
     truth = read_sightings(args.truth)
     result = load(**({"weights": args.weights} if args.weights else {}), lifter=None)(args.video)

@@ -40,7 +40,7 @@ def resident() -> float:
 
 def measure(args: argparse.Namespace) -> None:
     """Stream the frames and print a line now and then, and at the end."""
-    from cascadepose.pipeline import load
+    from cascadepose.loading import load
 
     lifter = None if args.lifter.lower() == "none" else args.lifter
     pose = load(**({"weights": args.weights} if args.weights else {}), lifter=lifter)

@@ -110,8 +110,8 @@ def _keypoints(place: torch.device, clip: Path) -> Work:
 
 def _lift(place: torch.device, clip: Path) -> Work:
     from cascadepose.hub import load_model
+    from cascadepose.loading import LIFTER_WEIGHTS
     from cascadepose.models.lifters.window import Sequence2D, lift_sequences
-    from cascadepose.pipeline import LIFTER_WEIGHTS
 
     lifter = load_model(LIFTER_WEIGHTS, device=place)
     keypoints = np.random.default_rng(0).uniform(100, 400, (WINDOW, 17, 2)).astype(np.float32)
@@ -120,7 +120,7 @@ def _lift(place: torch.device, clip: Path) -> Work:
 
 
 def _video(place: torch.device, clip: Path) -> Work:
-    from cascadepose.pipeline import load
+    from cascadepose.loading import load
 
     pose = load(device=str(place))
     return lambda: pose(clip, progress=False), FRAMES
@@ -129,7 +129,7 @@ def _video(place: torch.device, clip: Path) -> Work:
 def _predictor(place: torch.device) -> PosePredictor:
     """One that lets nobody pass the detector, so that its stages can be timed apart."""
     from cascadepose.hub import load_model
-    from cascadepose.pipeline import PRTR_WEIGHTS
+    from cascadepose.loading import PRTR_WEIGHTS
     from cascadepose.predictor import PosePredictor
 
     return PosePredictor(load_model(PRTR_WEIGHTS, device=place, kind="prtr"), device=place, threshold=1.0)

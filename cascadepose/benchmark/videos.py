@@ -40,7 +40,7 @@ def whole_video(device: torch.device, small: bool) -> Case:
     """Plain: frame after frame, person after person, clip after clip of MotionBERT's kind, which leaves seams; without
     tracking and smoothing, which ours has.
     """
-    from cascadepose.pipeline import load
+    from cascadepose.loading import load
 
     pose = load(device=str(device))
     prtr, lifter = pose.predictor.prtr, pose.lifter

@@ -18,10 +18,11 @@ from cascadepose.data.sources import read_source
 from cascadepose.errors import InputError
 from cascadepose.evaluation.coco_run import run_coco
 from cascadepose.export import load_result
+from cascadepose.loading import load
 from cascadepose.models.backbone import count_parameters
 from cascadepose.models.keypoints import KeypointEstimator
 from cascadepose.packaging import package_prtr
-from cascadepose.pipeline import Pipeline, load
+from cascadepose.pipeline import Pipeline
 from cascadepose.predictor import PosePredictor
 from cascadepose.skeletons import COCO17, MPII16, find_skeleton
 from cascadepose.tasks.detector import DetectorTaskConfig
