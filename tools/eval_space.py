@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--weights", default="dstformer-small", help="lifter: name or path (default: %(default)s)")
     add("--level", type=float, default=0.0, help="of detector-like errors in 2D (default: 0, none)")
     add("--cameras", type=int, default=2, help="views of each sequence (default: 2)")
+    add("--fixed", action="store_true", help="one camera 5 m away instead of random ones")
     add("--seed", type=int, default=0, help="draws cameras and errors (default: 0)")
     add("--json", metavar="FILE", help="write the figures there, too")
     args = parser.parse_args(argv)
@@ -28,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         chosen = {name: joints for name, joints in motion.items() if name.startswith(args.names)}
         if not chosen:
             raise InputError(f"{args.motion}: has no sequence named {args.names}...; there are {', '.join(motion)}")
-        found = evaluate_space(load_model(args.weights), chosen, args.level, args.seed, args.cameras)
+        lifter = load_model(args.weights)
+        found = evaluate_space(lifter, chosen, args.level, args.seed, args.cameras, fixed=args.fixed)
         if args.json:
             with atomic_path(args.json) as path:
                 path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

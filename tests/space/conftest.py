@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from cascadepose.data.cameras import VirtualCamera
-from cascadepose.evaluation.space import film
-from cascadepose.geometry import pinhole
-from cascadepose.rotations import look_at
+from cascadepose.evaluation.space import film, side_camera
 from cascadepose.types import Poses3D
 
 THIGH, SHANK, SPEED, PERIOD, STANCE = 0.435, 0.44, 0.9, 1.1, 0.6
@@ -53,12 +51,8 @@ def _knee(hip: np.ndarray, ankle: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def view() -> VirtualCamera:
-    """A camera 1.7 m above the floor that looks down a little at somebody about 5 m away."""
-    eye = np.array([3.5, 1.7, 4.6])
-    orientation = look_at(eye, np.array([1.0, 0.9, 0.0]), np.array([0.0, 1.0, 0.0]), np.zeros(()))
-    return VirtualCamera(
-        orientation.astype(np.float32), eye.astype(np.float32), pinhole(1000, (1280, 720)), (1280, 720)
-    )
+    """A camera 5.3 m from where the walks are, 1.7 m above the floor, that looks down a little."""
+    return side_camera()
 
 
 @pytest.fixture(scope="session")

@@ -170,7 +170,7 @@ def test_motion_capture_walk_through_the_packaged_lifter(shared, view):
 
     motion = load_motion(shared / "data/cmu_mocap/cmu_h36m17_60fps_val.npz")["cmu_08_01"][::2]
     body = adapt_body(motion)
-    body = body - body[len(body) // 2, :1] * np.float32([1, 0, 1]) + np.float32([1, 0, 0])
+    body = body - body[len(body) // 2, :1] * np.float32([1, 0, 1])
     truth, result = film(body, view, 30.0)
     (lifted,) = lift_films(load_model("dstformer-small", device="cpu"), [result])
     placed = place_people(lifted, height=stature(truth - truth[:, :1]))
