@@ -46,7 +46,7 @@ def load(
     lifter: str | Path | None = LIFTER_WEIGHTS,
     device: str | None = None,
     threshold: float | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     flip_test: bool | None = None,
     preset: str = "accurate",
     backend: str = "torch",
@@ -63,7 +63,8 @@ def load(
     preset     "accurate" or "fast", see PRESETS
     backend    what the networks run on: "torch", or "onnx" for onnxruntime (docs/onnx.md)
     onnx_folder  of files of `export_onnx`; None keeps them in the user's cache directory, exported at first use
-    batch_size, settings: see Pipeline
+    batch_size  frames at a time; None is 8 on a GPU and 2 on a CPU, whose caches hold no more
+    settings   see Pipeline
 
     Weights whose joints the lifter cannot be given (see `skeletons`) make a pipeline for 2D only, whose results say so.
     Raises InputError for unknown names, weights of another kind, and devices that are not there.
@@ -75,6 +76,7 @@ def load(
         raise InputError(f"unknown preset {preset!r}; use one of: {', '.join(PRESETS)}")
     chosen, device = PRESETS[preset], pick_device(device)
     flip_test = chosen.flip_test if flip_test is None else flip_test
+    batch_size = batch_size or (2 if device.type == "cpu" else 8)
     prtr = load_model(weights, device=device, kind="prtr")
     threshold = prtr.threshold if threshold is None else threshold
     if not 0 < threshold < 1:

@@ -38,7 +38,7 @@ def fake_models(monkeypatch, make_people):
     def load(weights, lifter, device, threshold, batch_size, flip_test, **settings):
         walker.given = (weights, lifter, device, threshold, batch_size, flip_test)
         model = None if lifter is None else DSTformer(dim=16, depth=1, num_heads=2, dim_rep=16, maxlen=9).eval()
-        return pipeline.Pipeline(walker, model, batch_size=batch_size)
+        return pipeline.Pipeline(walker, model, batch_size=batch_size or 8)
 
     monkeypatch.setattr(loading, "load", load)
     return walker

@@ -69,7 +69,7 @@ def declare(commands: Any) -> None:
     add(
         "--threshold", type=float, metavar="SCORE", help="believe people from this score on (default: the weights' own)"
     )
-    add("--batch-size", type=count, default=8, metavar="N", help="frames at a time (default: 8)")
+    add("--batch-size", type=count, metavar="N", help="frames at a time (default: 8 on a GPU, else 2)")
     add("--no-flip-test", action="store_true", help="lift once, not also mirrored: faster, a little less exact")
     add_smoothing(group, "of videos, 2D and 3D")
     group = parser.add_argument_group("input")
