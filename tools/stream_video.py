@@ -43,7 +43,7 @@ def measure(args: argparse.Namespace) -> None:
     from cascadepose.loading import load
 
     lifter = None if args.lifter.lower() == "none" else args.lifter
-    pose = load(**({"weights": args.weights} if args.weights else {}), lifter=lifter)
+    pose = load(**({"weights": args.weights} if args.weights else {}), lifter=lifter, preset=args.preset)
     delay, work, memory, people, before = [], [], [], 0, time.process_time()
     for number, frame in enumerate(itertools.islice(pose.stream(Looped(args.video)), args.frames)):
         now = time.process_time()
@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("video")
     parser.add_argument("--weights", help="2D stage: name or path (default: the packaged one)")
     parser.add_argument("--lifter", default="none", help="3D stage: name or path of a causal lifter (default: none)")
+    parser.add_argument("--preset", default="accurate", help="accurate or fast (default: accurate)")
     parser.add_argument("--frames", type=int, default=5000, help="how many (default: 5000)")
     parser.add_argument("--warm-up", type=int, default=500, help="frames before memory is looked at (default: 500)")
     try:
