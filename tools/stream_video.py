@@ -34,16 +34,15 @@ class Looped(FrameSource):
 
 def resident() -> float:
     """MB of memory that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def measure(args: argparse.Namespace) -> None:
     """Stream the frames and print a line now and then, and at the end."""
     from cascadepose.loading import load
 
-    lifter = None if args.lifter.lower() == "none" else args.lifter
-    pose = load(**({"weights": args.weights} if args.weights else {}), lifter=lifter, preset=args.preset)
+    chosen = {"weights": args.weights} if args.weights else {}
+    pose = load(**chosen, lifter=None if args.lifter.lower() == "none" else args.lifter, preset=args.preset)
     delay, work, memory, people, before = [], [], [], 0, time.process_time()
     for number, frame in enumerate(itertools.islice(pose.stream(Looped(args.video)), args.frames)):
         now = time.process_time()
@@ -65,11 +64,11 @@ def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video")
-    parser.add_argument("--weights", help="2D stage: name or path (default: the packaged one)")
+    parser.add_argument("--weights", help="2D stage (default: the packaged one)")
     parser.add_argument("--lifter", default="none", help="3D stage: name or path of a causal lifter (default: none)")
     parser.add_argument("--preset", default="accurate", help="accurate or fast (default: accurate)")
     parser.add_argument("--frames", type=int, default=5000, help="how many (default: 5000)")
-    parser.add_argument("--warm-up", type=int, default=500, help="frames before memory is looked at (default: 500)")
+    parser.add_argument("--warm-up", type=int, default=1000, help="frames before memory is looked at (default: 1000)")
     try:
         measure(parser.parse_args())
     except InputError as error:
