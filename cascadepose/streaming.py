@@ -88,7 +88,7 @@ def stream(
         raise InputError(f"unknown smoothing {smooth!r} of a stream; use one of: {', '.join(METHODS)}")
     lifter = pipeline.lifter
     if lifter is not None and not lifter.causal:
-        raise InputError("the lifter looks at later frames; load a causal one, such as dstformer-small-causal, or None for 2D only")
+        raise InputError("the lifter looks at later frames; load dstformer-small-causal, or None for 2D only")
     clock = clock or StageClock()
     with clock.stage("decode"):
         frames = open_source(source, fps)
