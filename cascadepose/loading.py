@@ -63,12 +63,14 @@ def load(
     preset     "accurate" or "fast", see PRESETS
     backend    what the networks run on: "torch", or "onnx" for onnxruntime (docs/onnx.md)
     onnx_folder  of files of `export_onnx`; None keeps them in the user's cache directory, exported at first use
-    batch_size  frames at a time; None is 8 on a GPU and 2 on a CPU, whose caches hold no more
+    batch_size  frames at a time; None is 8 on a GPU and 2 on a CPU, where every thread works on its own
     settings   see Pipeline
 
     Weights whose joints the lifter cannot be given (see `skeletons`) make a pipeline for 2D only, whose results say so.
     Raises InputError for unknown names, weights of another kind, and devices that are not there.
     """
+    import torch
+
     from cascadepose.hub import load_model, weights_info
     from cascadepose.predictor import PosePredictor
 
@@ -76,7 +78,9 @@ def load(
         raise InputError(f"unknown preset {preset!r}; use one of: {', '.join(PRESETS)}")
     chosen, device = PRESETS[preset], pick_device(device)
     flip_test = chosen.flip_test if flip_test is None else flip_test
-    batch_size = batch_size or (2 if device.type == "cpu" else 8)
+    on_cpu = device.type == "cpu"
+    batch_size = batch_size or (2 if on_cpu else 8)
+    settings = {"workers": torch.get_num_threads() if on_cpu else 1} | settings
     prtr = load_model(weights, device=device, kind="prtr")
     threshold = prtr.threshold if threshold is None else threshold
     if not 0 < threshold < 1:

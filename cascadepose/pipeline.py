@@ -23,6 +23,7 @@ from cascadepose import __version__
 from cascadepose.data.frames import DEFAULT_FPS, Frame, FrameSource, open_source
 from cascadepose.errors import InputError
 from cascadepose.normalization import presented_skeleton
+from cascadepose.parallel import map_ahead
 from cascadepose.skeletons import SKELETONS, Skeleton
 from cascadepose.smoothing import CUTOFF, check_smoothing, smooth_track
 from cascadepose.space import SpaceSettings
@@ -55,6 +56,7 @@ class Pipeline:
     lifter        makes 3D of tracks; None for 2D only
     threshold     box score at which a person is believed
     batch_size    frames a batch
+    workers       batches that are worked on at the same time, each on one thread, see parallel.map_ahead
     flip_test     average the lifter's answer with that for the mirrored person
     max_gap       seconds, see Tracker; max_absence the same
     space         how lifted people are placed in space; None leaves them without a place
@@ -77,13 +79,14 @@ class Pipeline:
         notes: tuple[str, ...] = (),
         smooth: str = "butterworth",
         cutoff: float = CUTOFF,
+        workers: int = 1,
     ) -> None:
         check_smoothing(smooth, cutoff)
         self.predictor, self.lifter = predictor, lifter
         self.threshold, self.batch_size, self.flip_test = threshold, batch_size, flip_test
         self.max_gap, self.max_absence, self.space = max_gap, max_absence, space
         self.weights, self.notes = weights or {}, notes
-        self.smooth, self.cutoff = smooth, cutoff
+        self.smooth, self.cutoff, self.workers = smooth, cutoff, workers
 
     def __call__(
         self,
@@ -189,12 +192,21 @@ class Pipeline:
         Where the source raises InputError, the frames read before are finished first.
         """
         clock = clock or StageClock()
-        for batch in _batches(clock.waiting("decode", frames), batch_size or self.batch_size):
+        workers = 1 if batch_size else self.workers
+        batches = _batches(clock.waiting("decode", frames), batch_size or self.batch_size)
+        answers = map_ahead(lambda batch: self.predictor.predict([frame.image for frame in batch]), batches, workers)
+        while True:
             before = dict(self.predictor.timings)
-            poses = self.predictor.predict([frame.image for frame in batch])
-            for stage, seconds in self.predictor.timings.items():
-                clock.add(stage, seconds - before.get(stage, 0.0))
-            yield from zip(batch, poses, strict=True)
+            waited = clock.unnamed()
+            if (answer := next(answers, None)) is None:
+                return
+            found = {stage: seconds - before.get(stage, 0.0) for stage, seconds in self.predictor.timings.items()}
+            if workers > 1:  # theirs is the time that was waited for them, not what they counted side by side
+                share = (clock.unnamed() - waited) / max(sum(found.values()), 1e-9)
+                found = {stage: share * seconds for stage, seconds in found.items()}
+            for stage, seconds in found.items():
+                clock.add(stage, seconds)
+            yield from zip(*answer, strict=True)
 
     def lift(self, tracks: list[Track], frame_size: tuple[int, int], clock: StageClock | None = None) -> list[Track]:
         """The tracks with 3D joints; the windows of all people share batches."""

@@ -1,6 +1,7 @@
 """Frames in, 2D poses in their pixels out: everything between uint8 pictures and PRTR's normalised answers."""
 
 from collections.abc import Sequence
+from threading import Lock
 from time import perf_counter
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from cascadepose.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cascadepose.errors import InputError
+from cascadepose.models.crop import to_image
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.prtr import PRTR
 from cascadepose.skeletons import Skeleton
@@ -19,18 +21,23 @@ class PosePredictor:
     """Runs PRTR over batches of frames.
 
     threshold: person score from which a query goes on to the keypoint stage; None takes the model's own.
-    flip_test: average with the answer for the mirrored frame (twice the work of the keypoint stage).
-    timings: seconds spent so far in "detect" and "keypoints".
+    flip_test: average with the answer for the mirrored person (twice the work of the keypoint stage).
+    timings: seconds spent so far in "detect" and "keypoints", those of several threads added up.
     """
 
     def __init__(
-        self, prtr: PRTR, device: str | torch.device = "cpu", threshold: float | None = None, flip_test: bool = False
+        self,
+        prtr: PRTR,
+        device: str | torch.device = "cpu",
+        threshold: float | None = None,
+        flip_test: bool = False,
     ):
         self.prtr = prtr.to(device).eval()
         self.device = torch.device(device)
         self.threshold = prtr.threshold if threshold is None else threshold
         self.flip_test = flip_test
         self.timings = {"detect": 0.0, "keypoints": 0.0}
+        self._counting = Lock()
 
     @torch.inference_mode()
     def predict(self, frames: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray] | None = None) -> list[Poses2D]:
@@ -40,11 +47,11 @@ class PosePredictor:
 
         Raises InputError for a frame that is not uint8 [H, W, 3].
         """
+        _check(frames)
         if not frames:
             return []
-        batch = ImageBatch.from_list([_as_tensor(frame, number) for number, frame in enumerate(frames)])
-        batch = ImageBatch(batch.images.to(self.device).float().div_(255), batch.sizes)
         started = perf_counter()
+        batch = _as_batch(frames).to(self.device)
         detections: dict = {}
         if boxes_xyxy is None or self.prtr.crop == "features":
             detections = self.prtr.detect(batch)
@@ -57,26 +64,44 @@ class PosePredictor:
         detected = perf_counter()
         keypoints, scores, sigma = self._joints(batch, boxes, index, detections)
         poses = _per_frame(batch, boxes, box_scores, index, keypoints, scores, sigma, self.prtr.skeleton)
-        self.timings["detect"] += detected - started
-        self.timings["keypoints"] += perf_counter() - detected
+        with self._counting:
+            self.timings["detect"] += detected - started
+            self.timings["keypoints"] += perf_counter() - detected
         return poses
 
     def _joints(
         self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
     ) -> tuple[Tensor, Tensor, Tensor]:
-        out = self.prtr(batch, boxes, index, detections=detections)
-        keypoints, scores, sigma = self.prtr.read_joints(out)
-        if not self.flip_test or len(boxes) == 0:
-            return keypoints, scores, sigma
-        mirrored = ImageBatch.from_list(
-            [image[..., :w].flip(-1)[:, :h] for image, (h, w) in zip(batch.images, batch.sizes, strict=True)]
-        )
+        """Keypoints [N, K, 2] and sigma [N, K, 2] relative to the images, scores [N, K]."""
+        if self.flip_test and len(boxes):
+            both = self._of_flipped_crops if self.prtr.crop == "image" else self._of_flipped_images
+            return both(batch, boxes, index, detections)
+        return self.prtr.read_joints(self.prtr(batch, boxes, index, detections=detections))
+
+    def _of_flipped_crops(
+        self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        crops, regions = self.prtr.crop_people(batch, boxes, index, detections)
+        answer = self.prtr.keypoints.read_joints(self.prtr.keypoints(torch.cat([crops, crops.flip(-1)])))
+        plain, mirrored = zip(*(part.chunk(2) for part in answer), strict=True)
+        points, scores, sigma = self._mean(plain, mirrored)
+        points = to_image(points, regions)
+        return points.clamp(0, 1) if self.prtr.clamp_keypoints else points, scores, sigma * regions[:, None, 2:]
+
+    def _of_flipped_images(
+        self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        plain = self.prtr.read_joints(self.prtr(batch, boxes, index, detections=detections))
+        images = [image[..., :w].flip(-1)[:, :h] for image, (h, w) in zip(batch.images, batch.sizes, strict=True)]
         mirrored_boxes = torch.cat([1 - boxes[:, :1], boxes[:, 1:]], dim=1)
-        out = self.prtr(mirrored, mirrored_boxes, index)
+        return self._mean(plain, self.prtr.read_joints(self.prtr(ImageBatch.from_list(images), mirrored_boxes, index)))
+
+    def _mean(self, plain: Sequence[Tensor], mirrored: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Keypoints [N, K, 2] in 0..1, scores [N, K], sigma [N, K, 2], each as seen and as seen in a mirror."""
         swap = list(self.prtr.skeleton.flip_index)
-        other, other_scores, other_sigma = (x[:, swap] for x in self.prtr.read_joints(out))
-        other = torch.stack([1 - other[..., 0], other[..., 1]], dim=-1)
-        return (keypoints + other) / 2, (scores + other_scores) / 2, (sigma + other_sigma) / 2
+        points, scores, sigma = (x[:, swap] for x in mirrored)
+        points = torch.stack([1 - points[..., 0], points[..., 1]], dim=-1)
+        return (plain[0] + points) / 2, (plain[1] + scores) / 2, (plain[2] + sigma) / 2
 
     def _given_boxes(self, boxes_xyxy: Sequence[np.ndarray], batch: ImageBatch) -> tuple[Tensor, Tensor]:
         counts = torch.tensor([len(boxes) for boxes in boxes_xyxy])
@@ -91,11 +116,18 @@ class PosePredictor:
             torch.cuda.synchronize(self.device)
 
 
-def _as_tensor(frame: np.ndarray, number: int) -> Tensor:
-    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        shape = getattr(frame, "shape", type(frame).__name__)
-        raise InputError(f"frame {number} of the batch is {shape}: give uint8 RGB arrays [H, W, 3]")
-    return torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)
+def _check(frames: Sequence[np.ndarray]) -> None:
+    for number, frame in enumerate(frames):
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            shape = getattr(frame, "shape", type(frame).__name__)
+            raise InputError(f"frame {number} of the batch is {shape}: give uint8 RGB arrays [H, W, 3]")
+
+
+def _as_batch(frames: Sequence[np.ndarray]) -> ImageBatch:
+    """Frames as they are decoded, bytes with their channels last: few of their pixels are ever needed as floats."""
+    if len({frame.shape for frame in frames}) == 1:
+        return ImageBatch(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2), (frames[0].shape[:2],) * len(frames))
+    return ImageBatch.from_list([torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1) for frame in frames])
 
 
 def _per_frame(

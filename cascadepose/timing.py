@@ -41,6 +41,10 @@ class StageClock:
                     return
             yield item
 
+    def unnamed(self) -> float:
+        """Seconds since the clock was made that no stage has counted."""
+        return self.elapsed - sum(self.seconds.values())
+
     @property
     def elapsed(self) -> float:
         """Seconds since the clock was made."""
@@ -49,7 +53,7 @@ class StageClock:
     def table(self, num_frames: int) -> str:
         """Lines of stage, milliseconds a frame and share of the time since the clock was made."""
         total = max(self.elapsed, 1e-9)
-        rest = max(total - sum(self.seconds.values()), 0.0)
+        rest = max(self.unnamed(), 0.0)
         rows = [*self.seconds.items(), ("other", rest), ("all", total)]
         frames = max(num_frames, 1)
         lines = [f"{'stage':<10}{'ms/frame':>10}{'share':>8}"]

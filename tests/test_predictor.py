@@ -4,6 +4,7 @@ import torch
 
 from cascadepose.errors import InputError
 from cascadepose.models.prtr import PRTR
+from cascadepose.parallel import map_ahead
 from cascadepose.predictor import PosePredictor
 
 BACKBONE = {"name": "mobilenetv3_small_050", "levels": [2, 3]}
@@ -40,6 +41,16 @@ def test_given_boxes_and_flip_test(prtr, make_image):
     expected = mirrored.keypoints[:, swap] * [-1, 1] + [64, 0]
     np.testing.assert_allclose(plain.keypoints, expected, atol=1e-3)
     np.testing.assert_allclose(plain.boxes_xyxy, boxes, atol=1e-4)
+
+
+def test_several_threads_at_the_same_time(prtr, make_image):
+    """Who works on a frame does not change the answer."""
+    frames = [make_image(60, 90) for _ in range(7)]
+    predictor = PosePredictor(prtr, threshold=0.0)
+    found = map_ahead(lambda frame: predictor.predict([frame])[0], frames, workers=3)
+    for one, (_, other) in zip(predictor.predict(frames), found, strict=True):
+        np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-3)
+        np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-3)
 
 
 def test_nobody(prtr, make_image):

@@ -28,6 +28,7 @@ from cascadepose.evaluation.coco import (
 )
 from cascadepose.evaluation.oks import needed_sigmas
 from cascadepose.files import atomic_path, make_folder
+from cascadepose.parallel import map_ahead
 from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.types import Detections, Poses2D
 
@@ -62,6 +63,7 @@ def run_coco(
     partial: str | Path | None = None,
     protocol: dict[str, Any] | None = None,
     skeleton: Skeleton = COCO17,
+    workers: int = 1,
 ) -> dict[str, dict]:
     """Evaluate a predictor on a COCO set: {"keypoints": ten numbers, "bbox": twelve numbers, "protocol": how}.
 
@@ -70,6 +72,7 @@ def run_coco(
     image_ids: only these images. joints, nms_threshold: see `evaluate_keypoints` and `keypoint_results`.
     partial: where results are kept while it runs, and stay if it fails or is interrupted; removed at the end.
     protocol: further facts to write down (weights, flip test). skeleton: of the annotations and the predictor.
+    workers: batches at the same time, see `parallel.map_ahead`; progress: a bar.
 
     Raises InputError: flaws in the annotations, images that are missing (the first few are named) or unreadable.
     """
@@ -88,7 +91,7 @@ def run_coco(
     _check_present(paths)
     collected, started = _Collected(), time.perf_counter()
     try:
-        _collect(predictor, images, paths, given, batch_size, progress, nms_threshold, collected, partial)
+        _collect(predictor, images, paths, given, batch_size, progress, nms_threshold, collected, partial, workers)
     except BaseException as error:
         if partial is None or not collected.image_ids:
             raise
@@ -174,6 +177,7 @@ def _collect(
     nms_threshold: float | None,
     collected: _Collected,
     partial: str | Path | None,
+    workers: int,
 ) -> None:
     """Fill `collected`, batch by batch; images of similar shape share a batch, so that little of it is padding."""
     from tqdm import tqdm
@@ -181,9 +185,13 @@ def _collect(
     images = sorted(images, key=lambda image: (image.get("height", 0) / image.get("width", 1), image["id"]))
     batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
     saved = time.monotonic()
+
+    def predict(batch: tuple[list[int], list[np.ndarray]]) -> list[Poses2D]:
+        ids, frames = batch
+        return predictor.predict(frames, None if given is None else [given[i].boxes_xyxy for i in ids])
+
     with tqdm(total=len(images), unit="image", disable=not progress) as bar:
-        for ids, frames in _decoded(batches, paths):
-            poses = predictor.predict(frames, None if given is None else [given[i].boxes_xyxy for i in ids])
+        for (ids, _), poses in map_ahead(predict, _decoded(batches, paths), workers):
             if given is not None:
                 poses = [replace(people, box_scores=given[i].scores) for i, people in zip(ids, poses, strict=True)]
             for image_id, people in zip(ids, poses, strict=True):

@@ -71,7 +71,7 @@ def crop_resample(
 ) -> Tensor:
     """Sample every map inside every region and concatenate the results on channels.
 
-    maps: [B, C_l, H_l, W_l] each: feature levels, or one image tensor.
+    maps: [B, C_l, H_l, W_l] each: feature levels, or one image tensor, which may hold bytes (uint8).
     regions: [N, 4] cxcywh relative to the un-padded image; `batch_index`: [N], the image each belongs to.
     size: (height, width) of the crops in samples.
     ratios: [B, 2] (x, y), which part of a padded map is image, one for all maps or one a map; None where nothing is
@@ -86,7 +86,8 @@ def crop_resample(
     Returns [N, sum C_l, *size]. Differentiable in maps and regions.
     """
     if len(regions) == 0:
-        return maps[0].new_zeros(0, sum(level.shape[1] for level in maps), *size)
+        kind = maps[0].dtype if maps[0].is_floating_point() else regions.dtype
+        return maps[0].new_zeros(0, sum(level.shape[1] for level in maps), *size, dtype=kind)
     if max_per_image is None:
         max_per_image = int(torch.bincount(batch_index).max())
     if ratios is None or isinstance(ratios, Tensor):
@@ -98,7 +99,8 @@ def crop_resample(
         if level.device.type == "cpu":
             crops.append(sample_image_by_image(level, grid, batch_index, padding_mode))
         else:
-            crops.append(sample_together(level, grid, batch_index, padding_mode, max_per_image))
+            whole = level if level.is_floating_point() else level.to(grid.dtype)
+            crops.append(sample_together(whole, grid, batch_index, padding_mode, max_per_image))
     return crops[0] if len(crops) == 1 else torch.cat(crops, dim=1)
 
 
@@ -149,14 +151,29 @@ def sample_image_by_image(level: Tensor, grid: Tensor, batch_index: Tensor, padd
     """
     counts = torch.bincount(batch_index, minlength=len(level)).tolist()
     order = None if bool((batch_index.diff() >= 0).all()) else batch_index.argsort(stable=True)
-    grid = (grid if order is None else grid[order]).to(level.dtype)
+    grid = grid if order is None else grid[order]
+    grid = grid.to(level.dtype) if level.is_floating_point() else grid
     crops = []
     for image, part in zip(level.split(1), grid.split(counts), strict=True):
         if len(part):
+            if not level.is_floating_point():
+                image, part = part_as_float(image, part)
             tall = F.grid_sample(image, part.flatten(0, 1)[None], padding_mode=padding_mode, align_corners=False)
             crops.append(tall[0].unflatten(1, part.shape[:2]).transpose(0, 1))
     together = torch.cat(crops)
     return together if order is None else together[order.argsort()]
+
+
+def part_as_float(image: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """The part of an image of bytes [1, C, H, W] that grids [N, h, w, 2] reach, as floats, and the grids for it: most
+    of a frame is nobody, and a float takes four times the memory.
+    """
+    size = grid.new_tensor([image.shape[-1], image.shape[-2]])
+    index = (grid + 1) * size / 2 - 0.5
+    low = torch.minimum(index.amin((0, 1, 2)).floor().clamp(min=0), size - 1)
+    high = torch.maximum(torch.minimum(index.amax((0, 1, 2)).floor() + 2, size), low + 1)
+    (left, top), (right, bottom) = low.int().tolist(), high.int().tolist()
+    return image[..., top:bottom, left:right].to(grid.dtype), (index - low + 0.5) * 2 / (high - low) - 1
 
 
 def to_image(points: Tensor, regions: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cascadepose.models.backbone import Backbone
+from cascadepose.models.finer import FinerMemory, padding_of
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.position import build_position
 from cascadepose.models.pretrained import Pretrained
@@ -23,6 +24,8 @@ class PersonDetector(Pretrained, nn.Module):
     num_logits: classes plus "no object", which is the last (2 for person / nobody; 92 for COCO's official head).
     queries: "learned" is DETR's table of `num_queries` embeddings; "proposals" starts from the image (see
         `proposals.py`).
+    fine_level: one of the backbone's returned levels, finer than those; proposals and the decoder then look at its
+        cells (see `finer.py`). For queries "proposals".
     grouped: at inference, run the backbone once for each image size instead of on the padded batch, so that an image's
         answer does not depend on its neighbours. Off for parity with the official code, which pads.
     """
@@ -42,10 +45,13 @@ class PersonDetector(Pretrained, nn.Module):
         queries: str = "learned",
         position: str = "sine",
         grouped: bool = True,
+        fine_level: int | None = None,
     ):
         super().__init__()
         if queries not in ("learned", "proposals"):
             raise ValueError(f'unknown queries "{queries}": use "learned" or "proposals"')
+        if fine_level is not None and queries == "learned":
+            raise ValueError('fine_level is for queries "proposals": learned queries look at the encoder\'s tokens')
         self.config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         self.backbone = Backbone(**backbone)
         self.input_levels = list(input_levels)
@@ -64,12 +70,17 @@ class PersonDetector(Pretrained, nn.Module):
             RefiningDecoder(num_decoder_layers, *layer) if queries == "proposals" else None,
         )
         self.class_embed = nn.Linear(d_model, num_logits)
-        self.bbox_embed = self.query_embed = self.proposals = None
+        self.bbox_embed = self.query_embed = self.proposals = self.finer = None
+        self.fine_level = fine_level
         if queries == "learned":
             self.bbox_embed = MLP(d_model, d_model, 4, 3)
             self.query_embed = nn.Embedding(num_queries, d_model)
         else:
-            self.proposals = Proposals(d_model, num_logits)
+            cells = 1.0
+            if fine_level is not None:
+                self.finer = FinerMemory(self.backbone.channels[fine_level], d_model)
+                cells = self.backbone.strides[self.input_levels[0]] / self.backbone.strides[fine_level]
+            self.proposals = Proposals(d_model, num_logits, (3.0 * cells, 6.0 * cells))
             start_unsure(self.class_embed)
 
     def forward(self, batch: ImageBatch) -> dict:
@@ -90,6 +101,8 @@ class PersonDetector(Pretrained, nn.Module):
             hs = self.transformer.decode(self.query_embed.weight, memory, pos, padding)
             boxes = self.bbox_embed(hs).sigmoid()
         else:
+            if self.finer is not None:
+                memory, mask = self._finer(memory, mask, features, ratios, batch.is_uniform)
             logits, proposed = self.proposals(memory, mask)
             content, reference = self.proposals.select(memory, logits, proposed, mask, self.num_queries)
             hs, boxes = self.transformer.decoder(content, reference, memory, mask)
@@ -116,6 +129,15 @@ class PersonDetector(Pretrained, nn.Module):
         outside_rows = rows[None, :, None] >= merged_sizes[:, 0, None, None]
         mask = outside_rows | (columns[None, None, :] >= merged_sizes[:, 1, None, None])
         return [m for m, _ in levels], ratios, merged, mask
+
+    def _finer(
+        self, memory: Tensor, mask: Tensor, features: list[Tensor], ratios: list[Tensor], uniform: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens [B, S, C] and their padding [B, H, W] -> the same on the cells of `fine_level`."""
+        fine, ratio = features[self.fine_level], ratios[self.fine_level]
+        maps = memory.transpose(1, 2).unflatten(2, mask.shape[-2:])
+        finer = self.finer(maps, fine, ratios[self.input_levels[0]], ratio, uniform)
+        return finer, padding_of(fine.shape[-2:], ratio)
 
     def _merge(self, maps: list[Tensor]) -> Tensor:
         chosen = [maps[i] for i in self.input_levels]

@@ -129,7 +129,8 @@ class PRTR(Pretrained, nn.Module):
 
     def detect(self, batch: ImageBatch) -> dict:
         """The detector's outputs on the images scaled to `detector_side`."""
-        return self.detector(batch if self.detector_side is None else batch.resized(self.detector_side))
+        scaled = batch if self.detector_side is None else batch.resized(self.detector_side)
+        return self.detector(scaled.as_float())
 
     def select_people(self, out: dict, threshold: float | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Detector outputs -> boxes [N, 4], scores [N], batch_index [N] of the queries that go on.
@@ -163,6 +164,8 @@ class PRTR(Pretrained, nn.Module):
         crops = crop_resample(
             maps, regions, batch_index, self.crop_size, ratios, self.alignment, outside, self.clamp_to_image
         )
+        if self.crop == "image" and not batch.images.is_floating_point():
+            crops = crops / 255
         return crops, regions
 
     def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:

@@ -35,6 +35,8 @@ class DetectorTaskConfig:
     """A safetensors file of the backbone alone, to start from."""
     initial_weights: str | None = None
     """A weights file of the whole detector, to start from."""
+    new_parts: list[str] = field(default_factory=list)
+    """Modules of the model that these weights lack, such as finer."""
     backbone_lr: float = 0.3
     """Rate of the backbone relative to the rest."""
     freeze_stages: int = 0
@@ -72,7 +74,7 @@ class DetectorTask:
         self.config = config
         self.model = PersonDetector(**config.model)
         load_backbone(self.model.backbone, config.backbone_weights, config.freeze_stages)
-        start_from(self.model, config.initial_weights, self.kind)
+        start_from(self.model, config.initial_weights, self.kind, config.new_parts)
         self.criterion = DetectionCriterion(
             class_weight=config.class_weight,
             no_object_weight=config.no_object_weight,

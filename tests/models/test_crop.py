@@ -105,6 +105,25 @@ def test_both_ways_of_sampling_agree(padding_mode, index):
         torch.testing.assert_close(ours, other)
 
 
+@pytest.mark.parametrize("padding_mode", ["zeros", "border"])
+def test_bytes_are_read_like_floats(padding_mode):
+    """Inside, over every border, wholly outside, and one pixel large."""
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (2, 3, 31, 43), dtype=torch.uint8)
+    regions = [
+        [0.5, 0.5, 0.3, 0.2],
+        [0.1, 0.9, 0.5, 0.6],
+        [0.5, 0.5, 1.5, 1.5],
+        [2.0, -1.0, 0.2, 0.2],
+        [0.3, 0.3, 0.01, 0.01],
+    ]
+    index = torch.tensor([1, 0, 0, 1, 1])
+    crops = crop_resample([images], torch.tensor(regions), index, (12, 9), padding_mode=padding_mode)
+    wanted = crop_resample([images.float()], torch.tensor(regions), index, (12, 9), padding_mode=padding_mode)
+    torch.testing.assert_close(crops, wanted, atol=1e-2, rtol=0)
+    assert crop_resample([images], torch.zeros(0, 4), index[:0], (12, 9)).is_floating_point()
+
+
 def test_nobody():
     crops = crop_resample([torch.rand(2, 3, 8, 8)], torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), (4, 3))
     assert crops.shape == (0, 3, 4, 3)

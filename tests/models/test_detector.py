@@ -3,6 +3,7 @@ import torch
 
 from cascadepose.models import build
 from cascadepose.models.detector import PersonDetector
+from cascadepose.models.finer import FinerMemory
 from cascadepose.models.image_batch import ImageBatch
 
 SMALL = {
@@ -17,25 +18,31 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("queries", ["learned", "proposals"])
-def test_outputs(queries):
+LEARNED, PROPOSALS = {"queries": "learned"}, {"queries": "proposals"}
+FINE = PROPOSALS | {"fine_level": 0}
+
+
+@pytest.mark.parametrize("form", [LEARNED, PROPOSALS, FINE])
+def test_outputs(form):
     torch.manual_seed(0)
-    detector = PersonDetector(**SMALL, queries=queries).eval()
+    detector = PersonDetector(**SMALL, **form).eval()
     out = detector(ImageBatch.from_list([torch.rand(3, 64, 96), torch.rand(3, 80, 48)]))
     assert out["pred_logits"].shape == (2, 9, 2)
     assert out["pred_boxes"].shape == (2, 9, 4)
     assert ((out["pred_boxes"] >= 0) & (out["pred_boxes"] <= 1)).all()
     assert len(out["aux_outputs"]) == 1
-    assert ("proposals" in out) == (queries == "proposals")
+    assert ("proposals" in out) == (form != LEARNED)
     assert [m.shape[1] for m in out["features"]] == detector.backbone.channels
 
 
-@pytest.mark.parametrize("queries", ["learned", "proposals"])
-def test_a_batch_of_different_sizes_equals_each_image_alone(queries):
+@pytest.mark.parametrize("form", [LEARNED, PROPOSALS, FINE])
+def test_a_batch_of_different_sizes_equals_each_image_alone(form):
     torch.manual_seed(0)
-    detector = PersonDetector(**SMALL, queries=queries).eval()
+    detector = PersonDetector(**SMALL, **form).eval()
     for name, parameter in detector.named_parameters():
-        if "bbox_embed" in name:  # else every box is still its anchor
+        if (
+            "bbox_embed" in name or "finer" in name
+        ):  # else boxes are still their anchors, and the finer map says nothing
             torch.nn.init.normal_(parameter, std=0.2)
     images = [torch.rand(3, 64, 96), torch.rand(3, 81, 47), torch.rand(3, 64, 96)]
     together = detector(ImageBatch.from_list(images))
@@ -54,6 +61,28 @@ def test_padding_is_never_proposed():
     valid = anchors[~mask[1]]
     assert ((valid[:, :2] > 0) & (valid[:, :2] < 1)).all()
     assert valid[:, :2].mean(0).tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_proposals_of_finer_cells():
+    """One a cell of the finer map, each starting from a box that is as large in pixels as a coarse cell's."""
+    torch.manual_seed(0)
+    detector = PersonDetector(**SMALL, **FINE).eval()
+    assert detector.proposals.anchor_size == (6.0, 12.0)
+    proposals = detector(ImageBatch.from_list([torch.rand(3, 64, 96)]))["proposals"]
+    assert proposals["mask"].shape == (1, 8 * 12)
+    with pytest.raises(ValueError, match="learned queries"):
+        PersonDetector(**SMALL, fine_level=0)
+
+
+def test_a_finer_map_starts_from_zero():
+    """Weights without it go on as they are: the coarse memory, enlarged, is all that the proposals see."""
+    torch.manual_seed(0)
+    finer = FinerMemory(4, 8)
+    memory, ones = torch.rand(2, 8, 3, 4), torch.ones(2, 2)
+    tokens = finer(memory, torch.rand(2, 4, 6, 7), ones, ones, uniform=True)
+    wanted = torch.nn.functional.interpolate(memory, size=(6, 7), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(tokens, wanted.flatten(2).transpose(1, 2))
+    torch.testing.assert_close(finer(memory, torch.rand(2, 4, 6, 7), ones, ones, uniform=False), tokens)
 
 
 def test_config_builds_the_same_detector():
