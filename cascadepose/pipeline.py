@@ -187,7 +187,7 @@ class Pipeline:
     def poses(
         self, frames: Iterable[Frame], clock: StageClock | None = None, batch_size: int | None = None
     ) -> Iterator[tuple[Frame, Poses2D]]:
-        """Each frame with the people in it, in order, one batch in memory at a time.
+        """Each frame with the people in it, in order, one batch a worker in memory at a time.
 
         Where the source raises InputError, the frames read before are finished first.
         """

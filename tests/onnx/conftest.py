@@ -22,14 +22,16 @@ def make_prtr(form: str) -> PRTR:
         )
     keypoints = {"backbone": BACKBONE, "crop_size": [64, 48], "input_levels": [1]}
     if form == "ordered":
+        detector |= {"fine_level": 0}
         ordered = {"num_queries": 17, "matching": "ordered", "readout": "heatmap", "heatmap_dim": 16}
         keypoints |= {"transformer": TRANSFORMER | ordered, "fine_level": 0}
     else:
         keypoints |= {"transformer": DEFORMABLE, "attention": "deformable"}
     detector |= {"queries": "proposals"}
     model = PRTR(detector, keypoints, "image", detector_side=96, threshold=0.005, max_people=4, nms_iou=0.6)
-    for parameter in model.detector.transformer.decoder.bbox_embed.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)  # boxes that differ, so that some are suppressed
+    for name, parameter in model.detector.named_parameters():
+        if "decoder.bbox_embed" in name or "finer" in name:
+            torch.nn.init.normal_(parameter, std=0.1)  # boxes that differ, so that some are suppressed
     return model
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cascadepose.config import read_yaml
 from cascadepose.errors import InputError
 from cascadepose.hub import load_model
 from cascadepose.packaging import package_prtr
@@ -49,8 +50,11 @@ def test_bad_recipes(file, text, message):
 
 def test_the_default_recipe_can_be_read(repository):
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
-    assert [step.stage for step in default.steps] == ["detector", "keypoints", "keypoints", "keypoints"]
-    assert default.package["keypoints"].startswith("runs/keypoints_fine")
+    assert [step.stage for step in default.steps] == ["detector"] * 2 + ["keypoints"] * 4
+    last = {step.stage: read_yaml(step.config)["train"]["output_dir"] for step in default.steps}
+    assert {stage: f"{folder}/best.safetensors" for stage, folder in last.items()} == {
+        stage: default.package[stage] for stage in last
+    }
 
 
 def test_both_stages_are_packaged_as_one_model(coco_people, tmp_path):
