@@ -12,6 +12,7 @@ from cascadepose.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cascadepose.errors import InputError
 from cascadepose.models.crop import to_image
 from cascadepose.models.image_batch import ImageBatch
+from cascadepose.models.mirrored import mean_of_joints, read_both_sides
 from cascadepose.models.prtr import PRTR
 from cascadepose.skeletons import Skeleton
 from cascadepose.types import Poses2D
@@ -82,9 +83,10 @@ class PosePredictor:
         self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
     ) -> tuple[Tensor, Tensor, Tensor]:
         crops, regions = self.prtr.crop_people(batch, boxes, index, detections)
-        answer = self.prtr.keypoints.read_joints(self.prtr.keypoints(torch.cat([crops, crops.flip(-1)])))
-        plain, mirrored = zip(*(part.chunk(2) for part in answer), strict=True)
-        points, scores, sigma = self._mean(plain, mirrored)
+        answer = self.prtr.keypoints(torch.cat([crops, crops.flip(-1)]))
+        halves = {key: value.chunk(2) for key, value in answer.items() if isinstance(value, Tensor)}
+        out, mirrored = ({key: half[side] for key, half in halves.items()} for side in (0, 1))
+        points, scores, sigma = read_both_sides(self.prtr.keypoints, out, mirrored, self.prtr.skeleton.flip_index)
         points = to_image(points, regions)
         return points.clamp(0, 1) if self.prtr.clamp_keypoints else points, scores, sigma * regions[:, None, 2:]
 
@@ -94,14 +96,8 @@ class PosePredictor:
         plain = self.prtr.read_joints(self.prtr(batch, boxes, index, detections=detections))
         images = [image[..., :w].flip(-1)[:, :h] for image, (h, w) in zip(batch.images, batch.sizes, strict=True)]
         mirrored_boxes = torch.cat([1 - boxes[:, :1], boxes[:, 1:]], dim=1)
-        return self._mean(plain, self.prtr.read_joints(self.prtr(ImageBatch.from_list(images), mirrored_boxes, index)))
-
-    def _mean(self, plain: Sequence[Tensor], mirrored: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Keypoints [N, K, 2] in 0..1, scores [N, K], sigma [N, K, 2], each as seen and as seen in a mirror."""
-        swap = list(self.prtr.skeleton.flip_index)
-        points, scores, sigma = (x[:, swap] for x in mirrored)
-        points = torch.stack([1 - points[..., 0], points[..., 1]], dim=-1)
-        return (plain[0] + points) / 2, (plain[1] + scores) / 2, (plain[2] + sigma) / 2
+        mirrored = self.prtr.read_joints(self.prtr(ImageBatch.from_list(images), mirrored_boxes, index))
+        return mean_of_joints(plain, mirrored, self.prtr.skeleton.flip_index)
 
     def _given_boxes(self, boxes_xyxy: Sequence[np.ndarray], batch: ImageBatch) -> tuple[Tensor, Tensor]:
         counts = torch.tensor([len(boxes) for boxes in boxes_xyxy])

@@ -11,7 +11,7 @@ from cascadepose.models.deformable_pose import DeformableKeypointTransformer
 from cascadepose.models.detector import resize_to
 from cascadepose.models.position import build_position
 from cascadepose.models.pretrained import Pretrained
-from cascadepose.models.readout import HeatmapReference, peak_confidence, read_assigned, spread_of
+from cascadepose.models.readout import HeatmapReference, read_assigned, read_ordered, spread_of
 from cascadepose.models.transformer import MLP, Transformer, inverse_sigmoid, tokens
 from cascadepose.skeletons import declaration, stated_skeleton
 
@@ -114,16 +114,14 @@ class KeypointTransformer(nn.Module):
         """Predictions -> keypoints [N, K, 2], scores [N, K], sigma [N, K, 2]: one query for each joint.
 
         "hungarian": the assignment that maximises the sum of probabilities, with "no joint" left out of the softmax
-        (PRTR's default). "ordered": query j; its score is the probability that joint j is there at all, times the
-        confidence of its heat map where there is one (`readout.peak_confidence`).
+        (PRTR's default). "ordered": query j, see `readout.read_ordered`.
         """
-        logits = out["pred_kpt_logits"]
-        if self.matching == "ordered":
-            scores = logits.softmax(-1).diagonal(dim1=1, dim2=2)
-            if "pred_heatmaps" in out:
-                scores = scores * peak_confidence(out["pred_heatmaps"])
-            return out["pred_keypoints"], scores, out["pred_kpt_sigma"]
-        return read_assigned(out)
+        return read_ordered(out) if self.matching == "ordered" else read_assigned(out)
+
+    @property
+    def sharpness(self) -> float:
+        """What heat maps are multiplied with before places are read from them."""
+        return 1.0 if self.heatmap is None else self.heatmap.sharpness
 
 
 class KeypointEstimator(Pretrained, nn.Module):
@@ -182,3 +180,8 @@ class KeypointEstimator(Pretrained, nn.Module):
     def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:
         """See `KeypointTransformer.read_joints`."""
         return self.transformer.read_joints(out)
+
+    @property
+    def sharpness(self) -> float:
+        """See `KeypointTransformer.sharpness`; the deformable transformer has no heat maps."""
+        return getattr(self.transformer, "sharpness", 1.0)

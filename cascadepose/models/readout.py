@@ -36,6 +36,17 @@ def read_assigned(out: dict, background: bool = False) -> tuple[Tensor, Tensor, 
     return out["pred_keypoints"].gather(1, pick), scores, out["pred_kpt_sigma"].gather(1, pick)
 
 
+def read_ordered(out: dict) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs whose query j is joint j -> keypoints [N, K, 2], scores [N, K], sigma [N, K, 2].
+
+    A score is the probability that the joint is there at all, times the confidence of its heat map where there is one.
+    """
+    scores = out["pred_kpt_logits"].softmax(-1).diagonal(dim1=1, dim2=2)
+    if "pred_heatmaps" in out:
+        scores = scores * peak_confidence(out["pred_heatmaps"])
+    return out["pred_keypoints"], scores, out["pred_kpt_sigma"]
+
+
 def spread_of(hs: Tensor, head: nn.Linear | None) -> Tensor:
     """Standard deviation of each coordinate, hs [..., C] -> [..., 2]; a constant for a model that states none."""
     if head is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cascadepose.onnx.graphs import Graph
 
-FORMAT = "cascadepose-onnx/1"
+FORMAT = "cascadepose-onnx/2"
 OPSET = 17  # the first with layer normalisation; later ones bring nothing that is needed
 _INSTALL = 'pip install "cascadepose[onnx]"'
 

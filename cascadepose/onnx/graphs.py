@@ -131,9 +131,15 @@ def reads_in_order(keypoints: nn.Module) -> bool:
     return transformer.matching == "ordered"
 
 
+def has_heatmaps(keypoints: nn.Module) -> bool:
+    """Whether places are read from heat maps."""
+    transformer = keypoints.transformer if isinstance(keypoints, KeypointEstimator) else keypoints
+    return getattr(transformer, "heatmap", None) is not None
+
+
 class KeypointGraph(nn.Module):
     """crops [N, C, h, w] -> pred_keypoints, pred_kpt_sigma [N, Q, 2], pred_kpt_logits [N, Q, K+1], then scores [N, K]
-    where query j is joint j.
+    where query j is joint j, then pred_heatmaps [N, K, h', w'] where it has them.
     """
 
     def __init__(self, keypoints: nn.Module):
@@ -142,8 +148,11 @@ class KeypointGraph(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         out = self.keypoints(crops)
-        found = out["pred_keypoints"], out["pred_kpt_sigma"], out["pred_kpt_logits"]
-        return (*found, self.keypoints.read_joints(out)[1]) if reads_in_order(self.keypoints) else found
+        found = [out["pred_keypoints"], out["pred_kpt_sigma"], out["pred_kpt_logits"]]
+        if reads_in_order(self.keypoints):
+            found.append(self.keypoints.read_joints(out)[1])
+            found += [out["pred_heatmaps"]] if "pred_heatmaps" in out else []
+        return tuple(found)
 
 
 def keypoint_graph(model: nn.Module) -> Graph:
@@ -153,13 +162,15 @@ def keypoint_graph(model: nn.Module) -> Graph:
     if isinstance(model, PRTR) and model.crop == "features":
         channels = sum(model.detector.backbone.channels[i] for i in model.crop_levels)
     size = (channels, *model.crop_size)
-    outputs = ("pred_keypoints", "pred_kpt_sigma", "pred_kpt_logits", *["scores"] * reads_in_order(keypoints))
+    outputs = ["pred_keypoints", "pred_kpt_sigma", "pred_kpt_logits"]
+    if reads_in_order(keypoints):
+        outputs += ["scores"] + ["pred_heatmaps"] * has_heatmaps(keypoints)
     return Graph(
         "keypoints",
         KeypointGraph(keypoints),
         {"crops": torch.rand(2, *size)},
         [{"crops": torch.rand(count, *size)} for count in (_FEW, _MANY)],
-        outputs,
+        tuple(outputs),
         {name: {0: "people"} for name in ("crops", *outputs)},
         facts={
             "crops": f"[people, {', '.join(map(str, size))}] " + ("RGB in 0..1" if channels == 3 else "detector maps"),
@@ -167,6 +178,7 @@ def keypoint_graph(model: nn.Module) -> Graph:
             "pred_kpt_sigma": "[people, queries, 2] standard deviations in the same unit",
             "pred_kpt_logits": "[people, queries, joints + 1], the last is no joint",
             "scores": "[people, joints] in 0..1; query j is joint j",
+            "pred_heatmaps": "[people, joints, rows, columns] logits of where in the crop each joint is",
         },
     )
 

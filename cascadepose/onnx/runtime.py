@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cascadepose.errors import InputError
 from cascadepose.models.detector import pad_stack
 from cascadepose.models.image_batch import ImageBatch
-from cascadepose.models.readout import read_assigned
+from cascadepose.models.readout import read_assigned, read_ordered
 from cascadepose.onnx.export import FORMAT, OPSET, export_onnx
 from cascadepose.onnx.graphs import map_levels
 from cascadepose.onnx.session import open_session
@@ -49,7 +49,7 @@ def on_onnxruntime(
     if hasattr(model, "input_skeleton"):
         return SessionLifter(model, _open(model, info, "lifter", device, folder))
     model.detector = SessionDetector(_open(model, info, "detector", device, folder), map_levels(model))
-    model.keypoints = SessionKeypoints(_open(model, info, "keypoints", device, folder))
+    model.keypoints = SessionKeypoints(_open(model, info, "keypoints", device, folder), model.keypoints.sharpness)
     return model
 
 
@@ -112,11 +112,11 @@ class SessionDetector(nn.Module):
 
 
 class SessionKeypoints(nn.Module):
-    """Answers like a keypoint stage at inference, without its earlier layers and heat maps."""
+    """Answers like a keypoint stage at inference, without its earlier layers."""
 
-    def __init__(self, session: onnxruntime.InferenceSession):
+    def __init__(self, session: onnxruntime.InferenceSession, sharpness: float = 1.0):
         super().__init__()
-        self.session = session
+        self.session, self.sharpness = session, sharpness
         self.names = [entry.name for entry in session.get_outputs()]
 
     def forward(self, crops: Tensor) -> dict[str, Tensor]:
@@ -127,7 +127,9 @@ class SessionKeypoints(nn.Module):
     def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:
         """Keypoints [N, K, 2], scores [N, K], sigma [N, K, 2], of PRTR's outputs or of these."""
         scores = out.get("crop_outputs", out).get("scores")
-        return read_assigned(out) if scores is None else (out["pred_keypoints"], scores, out["pred_kpt_sigma"])
+        if scores is None:  # of both sides of a crop, or of a model whose queries are matched to joints
+            return read_ordered(out) if "pred_heatmaps" in out else read_assigned(out)
+        return out["pred_keypoints"], scores, out["pred_kpt_sigma"]
 
 
 class SessionLifter(nn.Module):

@@ -26,9 +26,10 @@ pytestmark = pytest.mark.usefixtures("kept_files")
 def test_predictors_agree_on_frames_of_two_sizes(form, weights_file, make_image):
     path = weights_file(make_prtr(form), form)
     frames = [make_image(60, 90), make_image(120, 80), make_image(60, 90)]
-    other = PosePredictor(on_onnxruntime(load_model(path), weights_info(path), CPU))
-    for boxes in (None, [np.array([[10, 6, 40, 60]], np.float32)] * 3):
-        ours = PosePredictor(load_model(path)).predict(frames, boxes)
+    given = [np.array([[10, 6, 40, 60]], np.float32)] * 3
+    for boxes, flip_test in ((None, False), (given, False), (given, True)):
+        other = PosePredictor(on_onnxruntime(load_model(path), weights_info(path), CPU), flip_test=flip_test)
+        ours = PosePredictor(load_model(path), flip_test=flip_test).predict(frames, boxes)
         for one, two in zip(ours, other.predict(frames, boxes), strict=True):
             assert len(one) == len(two)
             for field in ("keypoints", "sigma", "boxes_xyxy", "scores", "box_scores"):
