@@ -20,11 +20,9 @@ from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.readout import read_assigned, read_ordered
 from cascadepose.onnx.export import FORMAT, OPSET, export_onnx
 from cascadepose.onnx.graphs import map_levels
-from cascadepose.onnx.session import open_session
+from cascadepose.onnx.session import ThreadSessions
 
 if TYPE_CHECKING:
-    import onnxruntime
-
     from cascadepose.hub import WeightsInfo
 
 _log = logging.getLogger(__name__)
@@ -55,8 +53,8 @@ def on_onnxruntime(
 
 def _open(
     model: nn.Module, info: WeightsInfo, stage: str, device: torch.device, folder: str | Path | None
-) -> onnxruntime.InferenceSession:
-    """The session of a stage, of a file that is there or is made now."""
+) -> ThreadSessions:
+    """The sessions of a stage, of a file that is there or is made now."""
     name = info.path.stem
     if folder is None:
         folder, name = store_folder(), f"{name}-{info.sha256[:16]}-opset{OPSET}-{FORMAT.rpartition('/')[2]}"
@@ -64,15 +62,16 @@ def _open(
     if not path.exists():
         _log.info("exporting the %s of %s to %s, once", stage, info.name, path)
         export_onnx(info.path, folder, [stage], name=name)
-    session = open_session(path, device)
-    facts = session.get_modelmeta().custom_metadata_map
+    sessions = ThreadSessions(path, device)
+    facts = sessions.here().get_modelmeta().custom_metadata_map
     if facts.get("format") != FORMAT or facts.get("stage") != stage or facts.get("sha256") != info.sha256:
         raise InputError(f"{path}: not the {stage} of {info.name} (of other weights?); remove it, or export it again")
-    return session
+    return sessions
 
 
-def _run(session: onnxruntime.InferenceSession, x: Tensor) -> list[Tensor]:
+def _run(sessions: ThreadSessions, x: Tensor) -> list[Tensor]:
     """The outputs for one input, on its device."""
+    session = sessions.here()
     (entry,) = session.get_inputs()
     try:
         found = session.run(None, {entry.name: x.float().cpu().contiguous().numpy()})
@@ -89,14 +88,14 @@ class SessionDetector(nn.Module):
     it returns.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, levels: list[int]):
+    def __init__(self, sessions: ThreadSessions, levels: list[int]):
         super().__init__()
-        self.session, self.levels = session, levels
+        self.sessions, self.levels = sessions, levels
 
     def forward(self, batch: ImageBatch) -> dict[str, Any]:
         answers: list[list[Tensor]] = [[] for _ in batch.sizes]
         for size, indices in batch.groups().items():
-            found = _run(self.session, batch.select(indices, size))
+            found = _run(self.sessions, batch.select(indices, size))
             for slot, index in enumerate(indices):
                 answers[index] = [value[slot] for value in found]
         logits, boxes, *maps = zip(*answers, strict=True)
@@ -114,15 +113,15 @@ class SessionDetector(nn.Module):
 class SessionKeypoints(nn.Module):
     """Answers like a keypoint stage at inference, without its earlier layers."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, sharpness: float = 1.0):
+    def __init__(self, sessions: ThreadSessions, sharpness: float = 1.0):
         super().__init__()
-        self.session, self.sharpness = session, sharpness
-        self.names = [entry.name for entry in session.get_outputs()]
+        self.sessions, self.sharpness = sessions, sharpness
+        self.names = [entry.name for entry in sessions.here().get_outputs()]
 
     def forward(self, crops: Tensor) -> dict[str, Tensor]:
         if len(crops) == 0:  # runtimes stumble over batches of nobody
             return {name: value[:0] for name, value in self(crops.new_zeros(1, *crops.shape[1:])).items()}
-        return dict(zip(self.names, _run(self.session, crops), strict=True))
+        return dict(zip(self.names, _run(self.sessions, crops), strict=True))
 
     def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:
         """Keypoints [N, K, 2], scores [N, K], sigma [N, K, 2], of PRTR's outputs or of these."""
@@ -138,9 +137,9 @@ class SessionLifter(nn.Module):
     What a graph does not hold (the tips of a stream) is asked of torch.
     """
 
-    def __init__(self, lifter: nn.Module, session: onnxruntime.InferenceSession):
+    def __init__(self, lifter: nn.Module, sessions: ThreadSessions):
         super().__init__()
-        self.lifter, self.session = lifter, session
+        self.lifter, self.sessions = lifter, sessions
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -149,4 +148,4 @@ class SessionLifter(nn.Module):
             return getattr(super().__getattr__("lifter"), name)
 
     def forward(self, x: Tensor, *more: Any) -> Tensor:
-        return self.lifter(x, *more) if more else _run(self.session, x)[0]
+        return self.lifter(x, *more) if more else _run(self.sessions, x)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from cascadepose.errors import InputError
@@ -39,3 +40,24 @@ def open_session(path: str | Path, device: str | torch.device = "cpu") -> onnxru
     except Exception as error:  # its exceptions share no class but this one
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: onnxruntime does not open it ({reason}); export it again") from None
+
+
+class ThreadSessions:
+    """A file opened once for every number of threads that torch has where it is used: a thread that works beside
+    others (`parallel.map_ahead`) has one, and onnxruntime would start as many for each of them as for one alone.
+    """
+
+    def __init__(self, path: str | Path, device: str | torch.device = "cpu"):
+        self.path, self.device = path, device
+        self._opened: dict[int, onnxruntime.InferenceSession] = {}
+        self._opening = Lock()
+
+    def here(self) -> onnxruntime.InferenceSession:
+        """The session for the calling thread. Raises InputError as `open_session` does."""
+        import torch
+
+        with self._opening:
+            threads = torch.get_num_threads()
+            if threads not in self._opened:
+                self._opened[threads] = open_session(self.path, self.device)
+            return self._opened[threads]

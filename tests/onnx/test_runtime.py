@@ -12,6 +12,7 @@ from cascadepose.errors import InputError
 from cascadepose.hub import load_model, weights_info
 from cascadepose.models.lifters.window import lift_sequence
 from cascadepose.onnx.runtime import on_onnxruntime, store_folder
+from cascadepose.parallel import map_ahead
 from cascadepose.predictor import PosePredictor
 
 from .conftest import make_lifter, make_prtr
@@ -36,6 +37,16 @@ def test_predictors_agree_on_frames_of_two_sizes(form, weights_file, make_image)
                 np.testing.assert_allclose(getattr(two, field), getattr(one, field), atol=0.02)
     nobody = PosePredictor(other.prtr, threshold=1.0).predict(frames)
     assert [len(poses) for poses in nobody] == [0, 0, 0]
+
+
+def test_threads_side_by_side_have_sessions_of_one_thread(weights_file, make_image):
+    path = weights_file(make_prtr("ordered"), "ordered")
+    model = on_onnxruntime(load_model(path), weights_info(path), CPU)
+    predictor, frames = PosePredictor(model, threshold=0.0), [make_image(60, 90) for _ in range(5)]
+    together = list(map_ahead(lambda frame: predictor.predict([frame])[0], frames, workers=2))
+    for one, (_, other) in zip(predictor.predict(frames), together, strict=True):
+        np.testing.assert_allclose(other.keypoints, one.keypoints, atol=0.02)
+    assert set(model.detector.sessions._opened) == {1, torch.get_num_threads()}
 
 
 @pytest.mark.parametrize("name", ["dstformer", "causal", "strided", "tcn"])
