@@ -17,6 +17,8 @@ from cascadepose.models.prtr import PRTR
 from cascadepose.skeletons import Skeleton
 from cascadepose.types import Poses2D
 
+_CROPS_AT_ONCE = 32, 256  # on a CPU and on a GPU: what a crowd takes of memory must not grow with it
+
 
 class PosePredictor:
     """Runs PRTR over batches of frames.
@@ -74,9 +76,19 @@ class PosePredictor:
         self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Keypoints [N, K, 2] and sigma [N, K, 2] relative to the images, scores [N, K]."""
-        if self.flip_test and len(boxes):
-            both = self._of_flipped_crops if self.prtr.crop == "image" else self._of_flipped_images
-            return both(batch, boxes, index, detections)
+        if self.prtr.crop == "features":
+            read = self._of_flipped_images if self.flip_test and len(boxes) else self._of_crops
+            return read(batch, boxes, index, detections)
+        read = self._of_flipped_crops if self.flip_test else self._of_crops
+        most = _CROPS_AT_ONCE[self.device.type != "cpu"]
+        parts = zip(boxes.split(most), index.split(most), strict=True)
+        answers = [read(batch, *part, detections) for part in parts]
+        points, scores, sigma = (torch.cat(values) for values in zip(*answers, strict=True))
+        return points, scores, sigma
+
+    def _of_crops(
+        self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
+    ) -> tuple[Tensor, Tensor, Tensor]:
         return self.prtr.read_joints(self.prtr(batch, boxes, index, detections=detections))
 
     def _of_flipped_crops(

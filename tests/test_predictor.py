@@ -53,6 +53,19 @@ def test_several_threads_at_the_same_time(prtr, make_image):
         np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-3)
 
 
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_a_crowd_is_worked_on_in_parts(prtr, make_image, monkeypatch, flip_test):
+    frames = [make_image(60, 90) for _ in range(3)]
+    together = PosePredictor(prtr, threshold=0.0, flip_test=flip_test).predict(frames)
+    monkeypatch.setattr("cascadepose.predictor._CROPS_AT_ONCE", (2, 2))
+    for one, other in zip(
+        together, PosePredictor(prtr, threshold=0.0, flip_test=flip_test).predict(frames), strict=True
+    ):
+        assert len(one) == 3
+        np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-3)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+
+
 def test_nobody(prtr, make_image):
     assert len(PosePredictor(prtr, threshold=1.0).predict([make_image()])[0]) == 0
     assert PosePredictor(prtr).predict([]) == []

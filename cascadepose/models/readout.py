@@ -1,6 +1,5 @@
 """From queries to joints: which query is which joint, and where in the crop a query looks."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,11 +38,11 @@ def read_assigned(out: dict, background: bool = False) -> tuple[Tensor, Tensor, 
 def read_ordered(out: dict) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs whose query j is joint j -> keypoints [N, K, 2], scores [N, K], sigma [N, K, 2].
 
-    A score is the probability that the joint is there at all, times the confidence of its heat map where there is one.
+    A score is the probability that the joint is there at all, times the agreement of its heat map where there is one.
     """
     scores = out["pred_kpt_logits"].softmax(-1).diagonal(dim1=1, dim2=2)
     if "pred_heatmaps" in out:
-        scores = scores * peak_confidence(out["pred_heatmaps"])
+        scores = scores * agreement(out["pred_heatmaps"])
     return out["pred_keypoints"], scores, out["pred_kpt_sigma"]
 
 
@@ -104,10 +103,10 @@ def soft_argmax(logits: Tensor) -> Tensor:
     return torch.stack([(heat.sum(-2) * x).sum(-1), (heat.sum(-1) * y).sum(-1)], dim=-1)
 
 
-def peak_confidence(logits: Tensor, sigma: float = 1.0) -> Tensor:
-    """How far a heat map [..., h, w] (logits) agrees on one place: 1 where its peak is as high as that of the Gaussian
-    of `sigma` cells that it is taught, near 0 where it is flat -> [...].
+def agreement(logits: Tensor, window: int = 5) -> Tensor:
+    """How far heat maps [N, K, h, w] (logits) agree on one place each: the most of a map that lies within `window`
+    cells a side, near 1 for the Gaussian of one cell that it is taught and near 0 where it is flat -> [N, K].
     """
-    flat = logits.flatten(-2)
-    peak = (flat.amax(-1) - flat.logsumexp(-1)).exp()
-    return (peak * (2 * math.pi * sigma**2)).clamp(max=1.0)
+    heat = logits.flatten(-2).softmax(-1).unflatten(-1, logits.shape[-2:])
+    within = F.avg_pool2d(heat, window, 1, window // 2) * window**2
+    return within.flatten(-2).amax(-1).clamp(max=1.0)

@@ -7,7 +7,7 @@ from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.keypoints import KeypointTransformer
 from cascadepose.models.lifters.dstformer import DSTformer
 from cascadepose.models.prtr import PRTR
-from cascadepose.models.readout import assign_queries, peak_confidence, soft_argmax
+from cascadepose.models.readout import agreement, assign_queries, soft_argmax
 
 BACKBONE = {"name": "mobilenetv3_small_050", "levels": [2, 3, 4]}
 TRANSFORMER = {"d_model": 32, "num_heads": 4, "num_encoder_layers": 1, "num_decoder_layers": 2, "dim_feedforward": 64}
@@ -132,11 +132,14 @@ def test_a_sharp_expectation_stays_with_the_peak():
 
 
 def test_confidence_of_heat_maps():
-    """One for the Gaussian that is taught, nearly zero for a flat map."""
+    """Nearly one for the Gaussian that is taught, nearly zero for a flat map, a half for two places."""
     y, x = torch.meshgrid(torch.arange(24.0), torch.arange(18.0), indexing="ij")
     taught = -0.5 * ((x - 9) ** 2 + (y - 12) ** 2)
-    assert peak_confidence(taught).item() == pytest.approx(1.0, abs=0.01)
-    assert peak_confidence(torch.zeros(24, 18)).item() < 0.02
+    two = torch.logaddexp(taught.roll(6, 1), taught.roll(-6, 1))
+    found = agreement(torch.stack([taught, torch.zeros(24, 18), two])[None])[0]
+    assert found[0] == pytest.approx(0.975, abs=0.01)
+    assert found[1] < 0.06
+    assert found[2] == pytest.approx(0.5, abs=0.03)
 
 
 def test_of_two_boxes_that_overlap_the_better_goes_on():
