@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "cascadepose"
 LEVELS = (
     "errors files devices tensors checkpoints official boxes similarity rotations skeletons geometry normalization "
-    "smoothing timing types angles config",
+    "smoothing timing parallel types angles config",
     "models losses data evaluation tracking space hub conversion sharing",
     "predictor onnx",
     "streaming pipeline loading lift packaging tasks train training export visualize",
