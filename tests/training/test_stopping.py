@@ -19,6 +19,15 @@ def test_the_first_signal_is_noted_and_its_echo_ignored():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.fixture
+def listening():
+    """Ctrl-C as in a terminal; programs that a shell starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_a_later_signal_acts_as_ever(monkeypatch):
     monkeypatch.setattr(stopping, "ECHO_SECONDS", -1.0)
     with Interrupts() as interrupts:
