@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cascadepose.devices import pick_device
 from cascadepose.errors import InputError
 from cascadepose.normalization import presented_skeleton
+from cascadepose.parallel import workers_on
 from cascadepose.pipeline import Pipeline
 from cascadepose.skeletons import Skeleton
 
@@ -69,8 +70,6 @@ def load(
     Weights whose joints the lifter cannot be given (see `skeletons`) make a pipeline for 2D only, whose results say so.
     Raises InputError for unknown names, weights of another kind, and devices that are not there.
     """
-    import torch
-
     from cascadepose.hub import load_model, weights_info
     from cascadepose.predictor import PosePredictor
 
@@ -78,9 +77,8 @@ def load(
         raise InputError(f"unknown preset {preset!r}; use one of: {', '.join(PRESETS)}")
     chosen, device = PRESETS[preset], pick_device(device)
     flip_test = chosen.flip_test if flip_test is None else flip_test
-    on_cpu = device.type == "cpu"
-    batch_size = batch_size or (2 if on_cpu else 8)
-    settings = {"workers": torch.get_num_threads() if on_cpu else 1} | settings
+    batch_size = batch_size or (2 if device.type == "cpu" else 8)
+    settings = {"workers": workers_on(device)} | settings
     prtr = load_model(weights, device=device, kind="prtr")
     threshold = prtr.threshold if threshold is None else threshold
     if not 0 < threshold < 1:

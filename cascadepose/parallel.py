@@ -9,10 +9,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def workers_on(device: torch.device) -> int:
+    """How many threads keep a device busy: as many as torch has on a CPU, one for anything else."""
+    import torch
+
+    return torch.get_num_threads() if device.type == "cpu" else 1
 
 
 def map_ahead(

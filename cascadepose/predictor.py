@@ -10,7 +10,6 @@ from torch import Tensor
 
 from cascadepose.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cascadepose.errors import InputError
-from cascadepose.models.crop import to_image
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.mirrored import mean_of_joints, read_both_sides
 from cascadepose.models.prtr import PRTR
@@ -29,11 +28,7 @@ class PosePredictor:
     """
 
     def __init__(
-        self,
-        prtr: PRTR,
-        device: str | torch.device = "cpu",
-        threshold: float | None = None,
-        flip_test: bool = False,
+        self, prtr: PRTR, device: str | torch.device = "cpu", threshold: float | None = None, flip_test: bool = False
     ):
         self.prtr = prtr.to(device).eval()
         self.device = torch.device(device)
@@ -99,8 +94,8 @@ class PosePredictor:
         halves = {key: value.chunk(2) for key, value in answer.items() if isinstance(value, Tensor)}
         out, mirrored = ({key: half[side] for key, half in halves.items()} for side in (0, 1))
         points, scores, sigma = read_both_sides(self.prtr.keypoints, out, mirrored, self.prtr.skeleton.flip_index)
-        points = to_image(points, regions)
-        return points.clamp(0, 1) if self.prtr.clamp_keypoints else points, scores, sigma * regions[:, None, 2:]
+        points, sigma = self.prtr.in_image(points, sigma, regions)
+        return points, scores, sigma
 
     def _of_flipped_images(
         self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict

@@ -29,15 +29,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Load the weights, run them over the set and return `run_coco`'s report. Raises InputError."""
-    import torch
-
     from cascadepose.devices import pick_device
     from cascadepose.evaluation.coco_run import choose_boxes, run_coco
     from cascadepose.hub import load_model, weights_info
+    from cascadepose.parallel import workers_on
     from cascadepose.predictor import PosePredictor
 
     device = pick_device(args.device)
-    workers = torch.get_num_threads() if device.type == "cpu" else 1
     boxes, threshold = choose_boxes(args.boxes, args.threshold)
     prtr = load_model(args.weights, device=device, kind="prtr")
     prtr.detector_side = args.side or prtr.detector_side
@@ -52,7 +50,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     return run_coco(
         predictor, args.images, args.annotations, boxes, args.batch_size, sys.stderr.isatty(), joints=args.joints,
         nms_threshold=args.oks_nms, partial=args.json and args.json.with_suffix(".partial.json"), protocol=protocol,
-        skeleton=prtr.skeleton, workers=workers,
+        skeleton=prtr.skeleton, workers=workers_on(device),
     )  # fmt: skip
 
 

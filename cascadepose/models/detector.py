@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cascadepose.models.backbone import Backbone
-from cascadepose.models.finer import FinerMemory, padding_of
-from cascadepose.models.image_batch import ImageBatch
+from cascadepose.models.finer import FinerMemory
+from cascadepose.models.image_batch import ImageBatch, outside
 from cascadepose.models.position import build_position
 from cascadepose.models.pretrained import Pretrained
 from cascadepose.models.proposals import Proposals, RefiningDecoder, start_unsure
@@ -125,10 +125,7 @@ class PersonDetector(Pretrained, nn.Module):
                 maps_of[index] = [m[slot] for m in maps]
         *levels, (merged, merged_sizes) = [pad_stack(level) for level in zip(*maps_of, strict=True)]
         ratios = [sizes.flip(-1) / sizes.new_tensor([m.shape[-1], m.shape[-2]]) for m, sizes in levels]
-        rows, columns = (torch.arange(side, device=merged.device) for side in merged.shape[-2:])
-        outside_rows = rows[None, :, None] >= merged_sizes[:, 0, None, None]
-        mask = outside_rows | (columns[None, None, :] >= merged_sizes[:, 1, None, None])
-        return [m for m, _ in levels], ratios, merged, mask
+        return [m for m, _ in levels], ratios, merged, outside(merged.shape[-2:], merged_sizes)
 
     def _finer(
         self, memory: Tensor, mask: Tensor, features: list[Tensor], ratios: list[Tensor], uniform: bool
@@ -137,7 +134,8 @@ class PersonDetector(Pretrained, nn.Module):
         fine, ratio = features[self.fine_level], ratios[self.fine_level]
         maps = memory.transpose(1, 2).unflatten(2, mask.shape[-2:])
         finer = self.finer(maps, fine, ratios[self.input_levels[0]], ratio, uniform)
-        return finer, padding_of(fine.shape[-2:], ratio)
+        rows, columns = fine.shape[-2:]
+        return finer, outside((rows, columns), torch.stack([ratio[:, 1] * rows, ratio[:, 0] * columns], dim=1))
 
     def _merge(self, maps: list[Tensor]) -> Tensor:
         chosen = [maps[i] for i in self.input_levels]

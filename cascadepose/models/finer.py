@@ -43,10 +43,3 @@ def enlarge(maps: Tensor, size: torch.Size, ratio: Tensor, fine_ratio: Tensor) -
     low, high = cell - 1, 2 * ratio - cell - 1  # centres of the first and the last cell that an image fills
     grid = torch.minimum(torch.maximum(grid, low), high[:, None, None])
     return F.grid_sample(maps, grid, align_corners=False)
-
-
-def padding_of(size: torch.Size, ratio: Tensor) -> Tensor:
-    """[B, h, w] bool, True where a map of `size` holds nothing of the image that fills `ratio` [B, 2] (x, y) of it."""
-    rows, columns = (torch.arange(side, device=ratio.device) + 0.5 for side in size)
-    width, height = ratio[:, 0] * size[1], ratio[:, 1] * size[0]
-    return (rows[None, :, None] > height[:, None, None]) | (columns[None, None, :] > width[:, None, None])

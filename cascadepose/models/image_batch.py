@@ -65,10 +65,7 @@ class ImageBatch:
     @property
     def mask(self) -> Tensor:
         """[B, H, W] bool, True where a pixel is padding (DETR's convention)."""
-        sizes = self.size_tensor
-        rows = torch.arange(self.padded_size[0], device=self.images.device)
-        columns = torch.arange(self.padded_size[1], device=self.images.device)
-        return (rows[None, :, None] >= sizes[:, 0, None, None]) | (columns[None, None, :] >= sizes[:, 1, None, None])
+        return outside(self.padded_size, self.size_tensor)
 
     @property
     def size_tensor(self) -> Tensor:
@@ -108,6 +105,14 @@ class ImageBatch:
             ):
                 images[index] = image
         return ImageBatch.from_list(images)
+
+
+def outside(size: Sequence[int], sizes: Tensor) -> Tensor:
+    """[B, h, w] bool, True in the cells of a padded map of `size` that lie beyond each image's own `sizes` [B, 2],
+    (height, width) in cells, which need not be whole.
+    """
+    rows, columns = (torch.arange(side, device=sizes.device) + 0.5 for side in size)
+    return (rows[None, :, None] > sizes[:, 0, None, None]) | (columns[None, None, :] > sizes[:, 1, None, None])
 
 
 def fit_within(size: tuple[int, int], max_side: int) -> tuple[int, int]:

@@ -112,13 +112,13 @@ class PRTR(Pretrained, nn.Module):
             scores = boxes.new_ones(len(boxes))
         crops, regions = self.crop_people(batch, boxes, batch_index, out)
         joints = self.keypoints(crops)
-        points = to_image(joints["pred_keypoints"], regions)
+        points, sigma = self.in_image(joints["pred_keypoints"], joints["pred_kpt_sigma"], regions)
         people = {
             "people_batch_index": batch_index,
             "people_boxes": boxes,
             "people_scores": scores,
-            "pred_keypoints": points.clamp(0, 1) if self.clamp_keypoints else points,
-            "pred_kpt_sigma": joints["pred_kpt_sigma"] * regions[:, None, 2:],
+            "pred_keypoints": points,
+            "pred_kpt_sigma": sigma,
             "pred_kpt_logits": joints["pred_kpt_logits"],
             "crop_outputs": joints,
             "crop_regions": regions,
@@ -167,6 +167,11 @@ class PRTR(Pretrained, nn.Module):
         if self.crop == "image" and not batch.images.is_floating_point():
             crops = crops / 255
         return crops, regions
+
+    def in_image(self, points: Tensor, sigma: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Points and spreads [N, Q, 2] relative to crops of `regions` [N, 4] -> relative to the un-padded image."""
+        placed = to_image(points, regions)
+        return placed.clamp(0, 1) if self.clamp_keypoints else placed, sigma * regions[:, None, 2:]
 
     def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs -> keypoints [N, K, 2] and sigma [N, K, 2] relative to the un-padded image, scores [N, K]."""

@@ -14,7 +14,6 @@ from cascadepose.data.people import PersonImages, collate_people
 from cascadepose.errors import InputError
 from cascadepose.losses.detection import BoxTargets, DetectionCriterion
 from cascadepose.models.detector import PersonDetector
-from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.prtr import without_duplicates
 from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
 
@@ -92,7 +91,7 @@ class DetectorTask:
 
     def losses(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Set loss of a batch of images."""
-        images = as_float(batch["batch"])
+        images = batch["batch"].as_float()
         self.criterion.to(images.images.device)
         targets = BoxTargets(batch["boxes"], batch["counts"], ignore=batch["ignore"], complete=batch["complete"])
         return self.criterion(model(images), targets)
@@ -118,7 +117,7 @@ class DetectorTask:
         device, results = next(model.parameters()).device, []
         records = iter([data.records[index] for index in chosen])
         for batch in DataLoader(Subset(data, chosen), batch_size=16, collate_fn=self.collate):
-            out = model(as_float(batch["batch"].to(device)))
+            out = model(batch["batch"].to(device).as_float())
             scores = out["pred_logits"].softmax(-1)[..., 0].cpu()
             if self.config.nms_iou is not None:
                 scores = without_duplicates(scores, out["pred_boxes"].cpu(), self.config.nms_iou)
@@ -134,11 +133,6 @@ class DetectorTask:
     def save(self, model: nn.Module, path: Path, info: dict) -> None:
         """A weights file that `cascadepose.load_model` reads."""
         save(model, path, self.kind, info)
-
-
-def as_float(batch: ImageBatch) -> ImageBatch:
-    """uint8 images -> 0..1."""
-    return ImageBatch(batch.images.float().div_(255), batch.sizes)
 
 
 def build_task(config: DetectorTaskConfig) -> DetectorTask:

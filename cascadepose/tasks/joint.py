@@ -19,7 +19,6 @@ from cascadepose.losses.matching import box_cost, hungarian
 from cascadepose.models.prtr import PRTR
 from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
 from cascadepose.tasks.crop_losses import joint_losses
-from cascadepose.tasks.detector import as_float
 
 MIN_SIDE = 0.01  # of the image: a narrower box holds no person to look at, and one of no width no finite gradient
 
@@ -118,7 +117,7 @@ class JointTask:
 
     def losses(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Set losses of boxes and of joints in one pass; gradients of the joints reach boxes and backbone."""
-        images = as_float(batch["batch"])
+        images = batch["batch"].as_float()
         for criterion in (self.detection, self.criterion):
             criterion.to(images.images.device)
         people = Tensor()

@@ -13,7 +13,6 @@ from cascadepose.data.people import PersonImages
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.prtr import PRTR
 from cascadepose.tasks.crop_losses import joints_inside
-from cascadepose.tasks.detector import as_float
 
 if TYPE_CHECKING:
     from cascadepose.tasks.joint import JointTask
@@ -39,7 +38,7 @@ def validate(task: JointTask, model: PRTR) -> dict[str, float]:
     records = iter([data.records[index] for index in chosen])
     for batch in DataLoader(Subset(data, chosen), batch_size=8, collate_fn=task.collate):
         batch = {key: value if key == "counts" else value.to(device) for key, value in batch.items()}
-        images = as_float(batch["batch"])
+        images = batch["batch"].as_float()
         detections = model.detect(images)
         out = model(images, threshold=0.0, detections=detections)
         results += results_of(model, out, [next(records) for _ in batch["counts"]])
