@@ -13,6 +13,7 @@ from cascadepose.errors import InputError
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.mirrored import mean_of_joints, read_both_sides
 from cascadepose.models.prtr import PRTR
+from cascadepose.models.second_look import agreed, best_of, boxes_in_image, mean_of_boxes
 from cascadepose.skeletons import Skeleton
 from cascadepose.types import Poses2D
 
@@ -22,7 +23,8 @@ _CROPS_AT_ONCE = 32, 256  # on a CPU and on a GPU: what a crowd takes of memory 
 class PosePredictor:
     """Runs PRTR over batches of frames.
 
-    threshold: person score from which a query goes on to the keypoint stage; None takes the model's own.
+    threshold: score from which a person is believed; None takes the model's own. A model that looks again may look at
+        weaker ones (`look_threshold`), and may think better of them.
     flip_test: average with the answer for the mirrored person (twice the work of the keypoint stage).
     timings: seconds spent so far in "detect" and "keypoints", those of several threads added up.
     """
@@ -54,23 +56,32 @@ class PosePredictor:
         if boxes_xyxy is None or self.prtr.crop == "features":
             detections = self.prtr.detect(batch)
         if boxes_xyxy is None:
-            boxes, box_scores, index = self.prtr.select_people(detections, self.threshold)
+            boxes, box_scores, index = self.prtr.select_people(detections, self.prtr.looks_from(self.threshold))
         else:
             boxes, index = self._given_boxes(boxes_xyxy, batch)
             box_scores = boxes.new_ones(len(boxes))
         self._synchronize()
         detected = perf_counter()
-        keypoints, scores, sigma = self._joints(batch, boxes, index, detections)
-        poses = _per_frame(batch, boxes, box_scores, index, keypoints, scores, sigma, self.prtr.skeleton)
+        people = {"boxes": boxes, "box_scores": box_scores, "index": index}
+        people |= self._joints(batch, boxes, index, detections)
+        if boxes_xyxy is None and self.prtr.looks_again:
+            people = self._look_again(people)
+        poses = _per_frame(batch, people, self.prtr.skeleton)
         with self._counting:
             self.timings["detect"] += detected - started
             self.timings["keypoints"] += perf_counter() - detected
         return poses
 
-    def _joints(
-        self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Keypoints [N, K, 2] and sigma [N, K, 2] relative to the images, scores [N, K]."""
+    def _look_again(self, people: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Those of whom both stages together are convinced, in the boxes of the second."""
+        boxes, scores = people.pop("refined_boxes"), agreed(people["box_scores"], people.pop("box_quality"))
+        kept = best_of(boxes, scores, people["index"], self.threshold, self.prtr.nms_iou)
+        return {name: value[kept] for name, value in (people | {"boxes": boxes, "box_scores": scores}).items()}
+
+    def _joints(self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict) -> dict[str, Tensor]:
+        """`keypoints` [N, K, 2] and `sigma` [N, K, 2] relative to the images, `scores` [N, K]; `refined_boxes` [N, 4]
+        and `box_quality` [N] of a model that looks again.
+        """
         if self.prtr.crop == "features":
             read = self._of_flipped_images if self.flip_test and len(boxes) else self._of_crops
             return read(batch, boxes, index, detections)
@@ -78,33 +89,33 @@ class PosePredictor:
         most = _CROPS_AT_ONCE[self.device.type != "cpu"]
         parts = zip(boxes.split(most), index.split(most), strict=True)
         answers = [read(batch, *part, detections) for part in parts]
-        points, scores, sigma = (torch.cat(values) for values in zip(*answers, strict=True))
-        return points, scores, sigma
+        return {name: torch.cat([answer[name] for answer in answers]) for name in answers[0]}
 
-    def _of_crops(
-        self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return self.prtr.read_joints(self.prtr(batch, boxes, index, detections=detections))
+    def _of_crops(self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict) -> dict[str, Tensor]:
+        out = self.prtr(batch, boxes, index, detections=detections)
+        return _named(self.prtr.read_joints(out)) | _second_look(out)
 
-    def _of_flipped_crops(
-        self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _of_flipped_crops(self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict) -> dict[str, Tensor]:
         crops, regions = self.prtr.crop_people(batch, boxes, index, detections)
         answer = self.prtr.keypoints(torch.cat([crops, crops.flip(-1)]))
         halves = {key: value.chunk(2) for key, value in answer.items() if isinstance(value, Tensor)}
         out, mirrored = ({key: half[side] for key, half in halves.items()} for side in (0, 1))
         points, scores, sigma = read_both_sides(self.prtr.keypoints, out, mirrored, self.prtr.skeleton.flip_index)
         points, sigma = self.prtr.in_image(points, sigma, regions)
-        return points, scores, sigma
+        found = _named((points, scores, sigma))
+        if self.prtr.looks_again:
+            found["refined_boxes"], found["box_quality"] = boxes_in_image(mean_of_boxes(out, mirrored), regions)
+        return found
 
     def _of_flipped_images(
         self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        plain = self.prtr.read_joints(self.prtr(batch, boxes, index, detections=detections))
+    ) -> dict[str, Tensor]:
+        out = self.prtr(batch, boxes, index, detections=detections)
         images = [image[..., :w].flip(-1)[:, :h] for image, (h, w) in zip(batch.images, batch.sizes, strict=True)]
         mirrored_boxes = torch.cat([1 - boxes[:, :1], boxes[:, 1:]], dim=1)
         mirrored = self.prtr.read_joints(self.prtr(ImageBatch.from_list(images), mirrored_boxes, index))
-        return mean_of_joints(plain, mirrored, self.prtr.skeleton.flip_index)
+        joints = mean_of_joints(self.prtr.read_joints(out), mirrored, self.prtr.skeleton.flip_index)
+        return _named(joints) | _second_look(out)
 
     def _given_boxes(self, boxes_xyxy: Sequence[np.ndarray], batch: ImageBatch) -> tuple[Tensor, Tensor]:
         counts = torch.tensor([len(boxes) for boxes in boxes_xyxy])
@@ -133,26 +144,26 @@ def _as_batch(frames: Sequence[np.ndarray]) -> ImageBatch:
     return ImageBatch.from_list([torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1) for frame in frames])
 
 
-def _per_frame(
-    batch: ImageBatch,
-    boxes: Tensor,
-    box_scores: Tensor,
-    index: Tensor,
-    keypoints: Tensor,
-    scores: Tensor,
-    sigma: Tensor,
-    skeleton: Skeleton,
-) -> list[Poses2D]:
+def _named(joints: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+    return dict(zip(("keypoints", "scores", "sigma"), joints, strict=True))
+
+
+def _second_look(out: dict) -> dict[str, Tensor]:
+    return {name: out[name] for name in ("refined_boxes", "box_quality") if name in out}
+
+
+def _per_frame(batch: ImageBatch, people: dict[str, Tensor], skeleton: Skeleton) -> list[Poses2D]:
     """Normalised answers of all people -> one record a frame, in pixels; one copy to the host."""
+    boxes, index, keypoints = people["boxes"], people["index"], people["keypoints"]
     width_height = batch.size_tensor.flip(-1)[index].to(boxes.dtype)
     joints = keypoints.shape[1]
     rows = torch.cat(
         [
             cxcywh_to_xyxy(boxes) * width_height.repeat(1, 2),
-            box_scores[:, None],
+            people["box_scores"][:, None],
             (keypoints * width_height[:, None]).flatten(1),
-            scores,
-            (sigma * width_height[:, None]).flatten(1),
+            people["scores"],
+            (people["sigma"] * width_height[:, None]).flatten(1),
         ],
         dim=1,
     )

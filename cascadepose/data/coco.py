@@ -26,6 +26,7 @@ class CocoSource:
     skeleton: joint set of the file where it is not the one that is trained, by name or a file that declares it; joints
         go by their names, those that the file does not have are unlabelled. MPII's files have mpii16.
     truth: MPII's gt_valid.mat, to validate on MPII.
+    boxes_known: False where boxes were put around the joints, so that their edges are not those of the people.
     """
 
     annotations: str
@@ -36,6 +37,7 @@ class CocoSource:
     background: str | None = None
     skeleton: str | None = None
     truth: str | None = None
+    boxes_known: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@ its samples in.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from cascadepose.boxes import xyxy_to_cxcywh
 from cascadepose.data.coco import CocoImage, CocoSource, ImageStore
+from cascadepose.data.detected import around_nobody, as_detected
 from cascadepose.data.sources import read_source
 from cascadepose.data.transforms import color_transform, seeded
 from cascadepose.errors import InputError
@@ -59,10 +62,12 @@ class PersonCrops(Dataset):
 
     Asked with `(index, seed)` an item is augmented from that seed alone; asked with a plain index it is the evaluation
     crop.
-    An item: `image` uint8 [3, h, w], `keypoints` [K, 2] in 0..1 of the crop, `visible` and `labelled` [K] bool.
+    An item: `image` uint8 [3, h, w], `keypoints` [K, 2] in 0..1 of the crop, `visible` and `labelled` [K] bool; `box`
+    [4] cxcywh in 0..1 of the crop and cut to it, `box_known` and `nobody` bool (`losses.person_box.PersonBoxTargets`).
 
     crop_size: (height, width). enlarge: region over box. min_keypoints: people with fewer annotated joints are left
-    out.
+    out. boxes_only: those with none are in, and drawn so much as others. detected: how often a crop is upright and
+    where a detector might have put it; nobody: how often it is for no person.
     """
 
     def __init__(
@@ -77,20 +82,27 @@ class PersonCrops(Dataset):
         scaling: float = 0.3,
         half_body: float = 0.2,
         skeleton: Skeleton = COCO17,
+        detected: float = 0.0,
+        nobody: float = 0.0,
+        boxes_only: float = 0.0,
     ):
+        self.detected, self.nobody = detected, nobody
         self.crop_size, self.enlarge, self.skeleton = tuple(crop_size), enlarge, skeleton
         self.color, self.rotation, self.scaling, self.half_body = color, rotation, scaling, half_body
         self.people: list[tuple[CocoImage, int]] = []
         weights: list[float] = []
+        self.box_known: list[bool] = []
         for source in sources:
             found = [
                 (image, index)
                 for image in read_source(source, skeleton)
                 for index in range(len(image.boxes_xyxy))
                 if (image.keypoints[index, :, 2] > 0).sum() >= min_keypoints
+                or (boxes_only and jointless((image, index)))
             ]
             self.people += found
-            weights += [source.weight] * len(found)
+            weights += [source.weight * (boxes_only if jointless(person) else 1.0) for person in found]
+            self.box_known += [source.boxes_known] * len(found)
         if not self.people:
             raise InputError(
                 f"no person with {min_keypoints} or more keypoints in {', '.join(s.annotations for s in sources)}"
@@ -108,36 +120,94 @@ class PersonCrops(Dataset):
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, torch.Tensor]:
         index, seed = item if isinstance(item, tuple) else (item, None)
-        record, person = self.people[index]
-        joints = record.keypoints[person]
-        box = record.boxes_xyxy[person]
-        rng = None if seed is None else np.random.default_rng(seed)
-        if rng is not None and rng.random() < self.half_body:
-            box = half_body_box(box, joints, rng, self.skeleton)
-        center, size = self.region(box)
-        degrees, mirrored = 0.0, False
-        if rng is not None:
-            center = center + rng.normal(0, 0.04, 2) * size
-            size = size * np.clip(1 + rng.normal(0, self.scaling / 2), 1 - self.scaling, 1 + self.scaling)
-            if rng.random() < 0.6:
-                degrees = float(np.clip(rng.normal(0, self.rotation), -2 * self.rotation, 2 * self.rotation))
-            mirrored = bool(rng.random() < 0.5)
-        matrix = crop_matrix(center, size, self.crop_size, degrees, mirrored)
-        crop = warp(self.images(record.path), matrix, self.crop_size)
-        if rng is not None and self.color:
+        view = self._view(index, None if seed is None else np.random.default_rng(seed))
+        crop = warp(self.images(view.record.path), view.matrix, self.crop_size)
+        if seed is not None and self.color:
             crop = seeded(color_transform(self.color), seed)(image=crop)["image"]
-        points = to_crop(joints[:, :2], matrix) / [self.crop_size[1], self.crop_size[0]]
-        seen = (joints[:, 2] > 0) & ((points > -0.02) & (points < 1.02)).all(1)
-        labelled = record.labelled | (joints[:, 2] > 0)
-        if mirrored:
+        return {
+            "image": torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
+            **self._joints(view),
+            **self._box(view),
+        }
+
+    def _view(self, index: int, rng: np.random.Generator | None) -> "_View":
+        """Who is looked at, and from where: the annotated box without `rng`, else as augmentation draws it."""
+        record, person = self.people[index]
+        box, known, draw = record.boxes_xyxy[person], self.box_known[index], 1.0
+        if rng is None:
+            return _View(record, person, self._matrix(*self.region(box)), False, known)
+        size = record.width, record.height
+        if self.detected or self.nobody:
+            draw = rng.random()
+        if draw < self.nobody and known and record.complete:
+            empty = around_nobody(record.boxes_xyxy, record.crowds_xyxy, size, rng)
+            if empty is not None:
+                return _View(record, None, self._matrix(*self.region(empty)), False, known)
+        if draw < self.nobody + self.detected:
+            box, person = as_detected(record.boxes_xyxy, person, size, rng)
+            mirrored = bool(rng.random() < 0.5)
+            return _View(record, person, self._matrix(*self.region(box), mirrored=mirrored), mirrored, known)
+        if rng.random() < self.half_body:
+            box, known = half_body_box(box, record.keypoints[person], rng, self.skeleton), False
+        center, region = self.region(box)
+        center = center + rng.normal(0, 0.04, 2) * region
+        region = region * np.clip(1 + rng.normal(0, self.scaling / 2), 1 - self.scaling, 1 + self.scaling)
+        degrees = 0.0
+        if rng.random() < 0.6:
+            degrees = float(np.clip(rng.normal(0, self.rotation), -2 * self.rotation, 2 * self.rotation))
+        mirrored = bool(rng.random() < 0.5)
+        return _View(record, person, self._matrix(center, region, degrees, mirrored), mirrored, known and not degrees)
+
+    def _matrix(self, center: np.ndarray, size: np.ndarray, degrees: float = 0.0, mirrored: bool = False) -> np.ndarray:
+        return crop_matrix(center, size, self.crop_size, degrees, mirrored)
+
+    def _joints(self, view: "_View") -> dict[str, torch.Tensor]:
+        """What is known of the joints [K] in a crop."""
+        joints, labelled = np.zeros((self.skeleton.num_joints, 3), np.float32), view.record.labelled
+        if view.person is not None:
+            joints = view.record.keypoints[view.person]
+        annotated = joints[:, 2] > 0
+        labelled = labelled & annotated.any() | annotated
+        points = to_crop(joints[:, :2], view.matrix) / [self.crop_size[1], self.crop_size[0]]
+        seen = annotated & ((points > -0.02) & (points < 1.02)).all(1)
+        if view.mirrored:
             order = list(self.skeleton.flip_index)
             points, seen, labelled = points[order], seen[order], labelled[order]
         return {
-            "image": torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
             "keypoints": torch.from_numpy(np.where(seen[:, None], points, 0.5).astype(np.float32)),
             "visible": torch.from_numpy(seen),
             "labelled": torch.from_numpy(labelled),
         }
+
+    def _box(self, view: "_View") -> dict[str, torch.Tensor]:
+        """What is known of the person's box in a crop."""
+        box = np.array([0.0, 0.0, 1.0, 1.0])
+        if view.person is not None:
+            corners = view.record.boxes_xyxy[view.person].reshape(2, 2)
+            corners = (to_crop(corners, view.matrix) / [self.crop_size[1], self.crop_size[0]]).clip(0, 1)
+            box = np.concatenate([corners.min(0), corners.max(0)])
+        return {
+            "box": xyxy_to_cxcywh(torch.from_numpy(box.astype(np.float32))),
+            "box_known": torch.tensor(view.box_known and view.person is not None),
+            "nobody": torch.tensor(view.person is None),
+        }
+
+
+@dataclass(frozen=True)
+class _View:
+    """A crop to be taken: `person` of the record (None: of nobody), by a matrix from crop to image."""
+
+    record: CocoImage
+    person: int | None
+    matrix: np.ndarray
+    mirrored: bool
+    box_known: bool
+
+
+def jointless(person: tuple[CocoImage, int]) -> bool:
+    """Whether no joint of a person is annotated."""
+    image, index = person
+    return not (image.keypoints[index, :, 2] > 0).any()
 
 
 def half_body_box(

@@ -147,9 +147,9 @@ def heatmap_entropy(logits: Tensor, points: Tensor, sigma: float) -> Tensor:
     height, width = logits.shape[-2:]
     x = torch.arange(width, device=logits.device, dtype=logits.dtype) + 0.5
     y = torch.arange(height, device=logits.device, dtype=logits.dtype) + 0.5
-    dx = (x - points[:, :1] * width) / sigma
-    dy = (y - points[:, 1:] * height) / sigma
-    target = torch.exp(-0.5 * (dx.square()[:, None, :] + dy.square()[:, :, None])).flatten(1)
+    across = torch.exp(-0.5 * ((x - points[:, :1] * width) / sigma).square())
+    down = torch.exp(-0.5 * ((y - points[:, 1:] * height) / sigma).square())
+    target = (across[:, None, :] * down[:, :, None]).flatten(1)  # a Gaussian is the product of its axes
     inside = ((points > 0) & (points < 1)).all(-1)
     target = target / target.sum(1, keepdim=True).clamp(min=1e-6)
     entropy = -(target * logits.flatten(1).log_softmax(-1)).sum(-1)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cascadepose.models.backbone import Backbone
 from cascadepose.models.deformable_pose import DeformableKeypointTransformer
 from cascadepose.models.detector import resize_to
+from cascadepose.models.person_box import PersonBox
 from cascadepose.models.position import build_position
 from cascadepose.models.pretrained import Pretrained
 from cascadepose.models.readout import HeatmapReference, read_assigned, read_ordered, spread_of
@@ -36,6 +37,7 @@ class KeypointTransformer(nn.Module):
         look at the memory itself.
     position: "sine", "learned" or "sine+learned"; `size`: (height, width) in cells, which bounds the learned tables.
     spread: False leaves out the head for the spread, which official PRTR does not have; a constant is then returned.
+    person_box: look for the person's box in the crop as well (`person_box.PersonBox`); needs the heat-map readout.
     """
 
     def __init__(
@@ -57,8 +59,11 @@ class KeypointTransformer(nn.Module):
         position: str = "sine",
         size: tuple[int, int] = (50, 50),
         spread: bool = True,
+        person_box: bool = False,
     ):
         super().__init__()
+        if person_box and readout != "heatmap":
+            raise ValueError('person_box needs readout "heatmap"')
         if matching not in ("hungarian", "ordered") or readout not in ("mlp", "heatmap"):
             raise ValueError(f'unknown matching "{matching}" or readout "{readout}"')
         if matching == "ordered" and num_queries != num_joints:
@@ -82,30 +87,40 @@ class KeypointTransformer(nn.Module):
             self.heatmap = HeatmapReference(d_model, as_list(fine_channels or None), heatmap_dim, heatmap_sharpness)
             nn.init.zeros_(self.kpt_embed.layers[-1].weight)
             nn.init.zeros_(self.kpt_embed.layers[-1].bias)
+        self.person_box = PersonBox(d_model) if person_box else None
 
     def forward(self, features: Tensor, fine: Sequence[Tensor] = ()) -> dict:
         """Crop features [N, C, h, w] (and finer maps [N, C', h', w']) -> one prediction per query.
 
         Returns `pred_kpt_logits` [N, Qk, K+1], `pred_keypoints` [N, Qk, 2] in 0..1 of the crop, `pred_kpt_sigma` [N,
         Qk, 2]: the standard deviation of each coordinate in the same unit, `pred_heatmaps` [N, Qk, h', w'] logits (with
-        a heat-map readout), and `aux_outputs`: the same of every earlier decoder layer; with a heat-map readout only in
-        training, for the maps are most of the work.
+        a heat-map readout), the answers of `PersonBox` (where there is one), and `aux_outputs`: the same of every
+        earlier decoder layer; with a heat-map readout only in training, for the maps are most of the work.
         """
         x = self.input_proj(features)
         mask = torch.zeros(x.shape[0], *x.shape[2:], dtype=torch.bool, device=x.device)
-        hs, memory = self.transformer(tokens(x), tokens(self.position(mask)).to(x.dtype), self.query_embed.weight)
+        queries = self.query_embed.weight
+        if self.person_box is not None:
+            queries = torch.cat([queries, self.person_box.queries.weight])
+        hs, memory = self.transformer(tokens(x), tokens(self.position(mask)).to(x.dtype), queries)
         if self.heatmap is not None and not self.training:
             hs = hs[-1:]
+        everyone, hs = hs, hs[:, :, : len(self.query_embed.weight)]
         logits, offsets = self.class_embed(hs), self.kpt_embed(hs)
         sigma = spread_of(hs, self.sigma_embed)
         layers: list[dict] = [{"pred_kpt_logits": a, "pred_kpt_sigma": b} for a, b in zip(logits, sigma, strict=True)]
         if self.heatmap is None:
             keypoints = offsets.sigmoid()
         else:
-            heatmaps, reference = self.heatmap(hs, memory.transpose(1, 2).unflatten(2, x.shape[2:]), fine)
-            keypoints = (inverse_sigmoid(reference) + offsets).sigmoid()
-            for layer, heat in zip(layers, heatmaps, strict=True):
+            heatmaps, reference = self.heatmap(everyone, memory.transpose(1, 2).unflatten(2, x.shape[2:]), fine)
+            joints = hs.shape[2]
+            keypoints = (inverse_sigmoid(reference[:, :, :joints]) + offsets).sigmoid()
+            for layer, heat in zip(layers, heatmaps[:, :, :joints], strict=True):
                 layer["pred_heatmaps"] = heat
+            if self.person_box is not None:
+                edges = everyone[:, :, joints:], heatmaps[:, :, joints:]
+                for layer, found in zip(layers, self.person_box(*edges, self.sharpness), strict=True):
+                    layer.update(found)
         for layer, points in zip(layers, keypoints, strict=True):
             layer["pred_keypoints"] = points
         return layers[-1] | {"aux_outputs": layers[:-1]}

@@ -12,6 +12,7 @@ from cascadepose.models.detector import PersonDetector
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.keypoints import KeypointEstimator, KeypointTransformer
 from cascadepose.models.pretrained import Pretrained
+from cascadepose.models.second_look import boxes_in_image
 from cascadepose.skeletons import declaration, stated_skeleton
 
 
@@ -29,6 +30,8 @@ class PRTR(Pretrained, nn.Module):
         the box.
     threshold, max_people: which queries reach the keypoint stage: the best `max_people` an image, if their score
         passes.
+    look_threshold: instead, where the keypoint stage looks for the person's box and judges it (`person_box`): those who
+        are seen again and score `threshold` with both stages are believed. None: `threshold`.
     nms_iou: at inference, of two boxes that overlap more than this only the better goes on. None is DETR's rule: the
         set loss alone keeps people apart, which takes a detector longer to learn than to find them.
     skeleton: the joints that it finds, see `KeypointEstimator`, which may state them itself.
@@ -50,6 +53,7 @@ class PRTR(Pretrained, nn.Module):
         threshold: float = 0.5,
         max_people: int = 20,
         nms_iou: float | None = None,
+        look_threshold: float | None = None,
         skeleton: str | dict | None = None,
     ):
         super().__init__()
@@ -64,6 +68,7 @@ class PRTR(Pretrained, nn.Module):
         self.enlarge, self.aspect, self.alignment = enlarge, aspect, alignment
         self.clamp_to_image, self.clamp_keypoints = clamp_to_image, clamp_keypoints
         self.threshold, self.max_people, self.nms_iou = threshold, max_people, nms_iou
+        self.look_threshold = threshold if look_threshold is None else look_threshold
         self.keypoints: KeypointEstimator | KeypointTransformer
         if crop == "image":
             self.keypoints = KeypointEstimator(**({"skeleton": skeleton} | keypoints))
@@ -74,6 +79,7 @@ class PRTR(Pretrained, nn.Module):
             self.skeleton = stated_skeleton(skeleton, keypoints.get("num_joints"))
             self.keypoints = KeypointTransformer(channels, **keypoints | {"num_joints": self.skeleton.num_joints})
             self.crop_size = tuple(crop_size or (10, 10))
+        self.looks_again = keypoints.get("transformer", keypoints).get("person_box", False)
         if skeleton is not None:
             self.config["skeleton"] = declaration(self.skeleton)
         if keypoints.get("skeleton") is not None:
@@ -98,7 +104,8 @@ class PRTR(Pretrained, nn.Module):
         Returns the detector's outputs, and for N people `people_batch_index` [N], `people_boxes` [N, 4],
         `people_scores` [N], `pred_keypoints` [N, Qk, 2] relative to the un-padded image, `pred_kpt_sigma` [N, Qk, 2] in
         the same unit, `pred_kpt_logits` [N, Qk, K+1], `pred_heatmaps` where the stage has them, and `crop_outputs`: the
-        keypoint stage's own answer, relative to the crops in `crop_regions` [N, 4]. In training mode the best
+        keypoint stage's own answer, relative to the crops in `crop_regions` [N, 4]; where that looks for boxes,
+        `refined_boxes` [N, 4] as `people_boxes`, and `box_quality` [N] in 0..1. In training mode the best
         `max_people` queries of every image go on, whatever their score.
         """
         out = detections or {}
@@ -125,6 +132,8 @@ class PRTR(Pretrained, nn.Module):
         }
         if "pred_heatmaps" in joints:
             people["pred_heatmaps"] = joints["pred_heatmaps"]
+        if self.looks_again:
+            people["refined_boxes"], people["box_quality"] = boxes_in_image(joints, regions)
         return out | people
 
     def detect(self, batch: ImageBatch) -> dict:
@@ -148,6 +157,10 @@ class PRTR(Pretrained, nn.Module):
             return boxes.flatten(0, 1), best.flatten(), batch_index.flatten()
         keep = best > (self.threshold if threshold is None else threshold)
         return boxes[keep], best[keep], batch_index[keep]
+
+    def looks_from(self, threshold: float) -> float:
+        """The detector's score from which the keypoint stage looks at somebody who is believed from `threshold` on."""
+        return min(threshold, self.look_threshold) if self.looks_again else threshold
 
     def crop_people(
         self, batch: ImageBatch, boxes: Tensor, batch_index: Tensor, out: dict | None = None

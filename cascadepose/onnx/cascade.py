@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from cascadepose.boxes import cxcywh_to_xyxy
 from cascadepose.errors import InputError
-from cascadepose.models.crop import crop_grid, crop_regions, to_image
+from cascadepose.models.crop import crop_grid, crop_regions
 from cascadepose.models.prtr import PRTR
+from cascadepose.models.second_look import agreed, best_of, boxes_in_image
 from cascadepose.onnx.graphs import Graph, WholePictures, reads_in_order
 
 
@@ -29,17 +30,22 @@ class CascadeGraph(nn.Module):
         out = self.prtr.detector(WholePictures(images if side is None else fit_within(images, size, side)))
         boxes, scores = self._people(out)
         # somebody always goes on: runtimes stumble over batches of nobody
-        goes_on = (scores > self.threshold) | (scores >= scores.max())
+        goes_on = (scores > self.prtr.looks_from(self.threshold)) | (scores >= scores.max())
         boxes, scores = boxes[goes_on], scores[goes_on]
         joints, regions = self._joints(images, size, boxes, out)
         pixels = size.flip(0).to(boxes.dtype)
-        points = to_image(joints["pred_keypoints"], regions)
-        points = points.clamp(0, 1) if self.prtr.clamp_keypoints else points
-        sigma = joints["pred_kpt_sigma"] * regions[:, None, 2:]
+        points, sigma = self.prtr.in_image(joints["pred_keypoints"], joints["pred_kpt_sigma"], regions)
+        believed = None
+        if self.prtr.looks_again:
+            boxes, quality = boxes_in_image(joints, regions)
+            scores = agreed(scores, quality)
+            believed = best_of(
+                boxes, scores, torch.zeros_like(scores, dtype=torch.long), self.threshold, self.prtr.nms_iou
+            )
         ordered = reads_in_order(self.prtr.keypoints)
         last = self.prtr.keypoints.read_joints(joints)[1] if ordered else joints["pred_kpt_logits"]
         found = cxcywh_to_xyxy(boxes) * pixels.repeat(2), scores, points * pixels, sigma * pixels, last
-        believed = scores > self.threshold
+        believed = scores > self.threshold if believed is None else believed
         return tuple(value[believed] for value in found)
 
     def _people(self, out: dict) -> tuple[Tensor, Tensor]:

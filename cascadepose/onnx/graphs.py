@@ -18,6 +18,7 @@ from cascadepose.models.keypoints import KeypointEstimator
 from cascadepose.models.prtr import PRTR
 
 _SIDE = 480  # longer side of example pictures where the model does not say
+PERSON_BOX = "pred_person_boxes", "pred_person_quality"
 _FEW, _MANY = 1, 5  # batches that a graph is checked with
 
 
@@ -131,15 +132,16 @@ def reads_in_order(keypoints: nn.Module) -> bool:
     return transformer.matching == "ordered"
 
 
-def has_heatmaps(keypoints: nn.Module) -> bool:
-    """Whether places are read from heat maps."""
+def has_part(keypoints: nn.Module, name: str) -> bool:
+    """Whether a keypoint transformer was built with a part: "heatmap", "person_box"."""
     transformer = keypoints.transformer if isinstance(keypoints, KeypointEstimator) else keypoints
-    return getattr(transformer, "heatmap", None) is not None
+    return getattr(transformer, name, None) is not None
 
 
 class KeypointGraph(nn.Module):
     """crops [N, C, h, w] -> pred_keypoints, pred_kpt_sigma [N, Q, 2], pred_kpt_logits [N, Q, K+1], then scores [N, K]
-    where query j is joint j, then pred_heatmaps [N, K, h', w'] where it has them.
+    where query j is joint j, then pred_heatmaps [N, K, h', w'] where it has them, then pred_person_boxes [N, 4] and
+    pred_person_quality [N] where it looks for the person's box.
     """
 
     def __init__(self, keypoints: nn.Module):
@@ -152,7 +154,7 @@ class KeypointGraph(nn.Module):
         if reads_in_order(self.keypoints):
             found.append(self.keypoints.read_joints(out)[1])
             found += [out["pred_heatmaps"]] if "pred_heatmaps" in out else []
-        return tuple(found)
+        return *found, *(out[name] for name in PERSON_BOX if name in out)
 
 
 def keypoint_graph(model: nn.Module) -> Graph:
@@ -164,7 +166,8 @@ def keypoint_graph(model: nn.Module) -> Graph:
     size = (channels, *model.crop_size)
     outputs = ["pred_keypoints", "pred_kpt_sigma", "pred_kpt_logits"]
     if reads_in_order(keypoints):
-        outputs += ["scores"] + ["pred_heatmaps"] * has_heatmaps(keypoints)
+        outputs += ["scores"] + ["pred_heatmaps"] * has_part(keypoints, "heatmap")
+    outputs += PERSON_BOX if has_part(keypoints, "person_box") else ()
     return Graph(
         "keypoints",
         KeypointGraph(keypoints),
@@ -179,6 +182,8 @@ def keypoint_graph(model: nn.Module) -> Graph:
             "pred_kpt_logits": "[people, queries, joints + 1], the last is no joint",
             "scores": "[people, joints] in 0..1; query j is joint j",
             "pred_heatmaps": "[people, joints, rows, columns] logits of where in the crop each joint is",
+            "pred_person_boxes": "[people, 4] cxcywh in 0..1 of the crop: the person's box, better than the detector's",
+            "pred_person_quality": "[people] logits of how good that box is",
         },
     )
 

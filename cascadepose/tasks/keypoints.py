@@ -11,6 +11,7 @@ from cascadepose.data.coco import CocoSource
 from cascadepose.data.crops import PersonCrops
 from cascadepose.errors import InputError
 from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets
+from cascadepose.losses.person_box import PersonBoxCriterion, PersonBoxTargets
 from cascadepose.tasks.common import grouped_parameters, load_backbone, save
 from cascadepose.tasks.keypoint_model import fill, start_model
 from cascadepose.tasks.keypoint_validation import metric_of, validate_crops
@@ -52,6 +53,14 @@ class KeypointTaskConfig:
     """Largest relative change of the crop's size."""
     half_body: float = 0.2
     """How often only the upper or lower body is cropped."""
+    detected: float = 0.0
+    """How often a person is cropped where a detector might see them; for a model with `person_box`."""
+    nobody: float = 0.0
+    """How often a crop is taken where nobody is; for a model with `person_box`."""
+    boxes_only: float = 0.0
+    """How often a person without annotated joints is drawn, relative to one with; for a model with `person_box`."""
+    person_box_weight: float = 1.0
+    """Weight of the box of a model with `person_box`."""
     l1_weight: float = 5.0
     """Weight of the coordinates' L1."""
     likelihood_weight: float = 0.2
@@ -96,7 +105,11 @@ class KeypointTask:
             scaling=config.scaling,
             half_body=config.half_body,
             skeleton=self.model.skeleton,
+            detected=config.detected,
+            nobody=config.nobody,
+            boxes_only=config.boxes_only,
         )
+        self.box_criterion = PersonBoxCriterion()
         self.sample_weights = self.train_set.sample_weights
         self.epoch_length: int | None = None
         self.validation_set: PersonCrops | None = None
@@ -106,10 +119,14 @@ class KeypointTask:
         return default_collate(samples)
 
     def losses(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Set loss of a batch of crops."""
+        """Set loss of a batch of crops, and that of the people's boxes where the model looks for them."""
         out = model(batch["image"].float().div_(255))
         self.criterion.to(batch["image"].device)
-        return self.criterion(out, KeypointTargets(batch["keypoints"], batch["visible"], batch["labelled"]))
+        losses = self.criterion(out, KeypointTargets(batch["keypoints"], batch["visible"], batch["labelled"]))
+        if "pred_person_boxes" not in out:
+            return losses
+        boxes = self.box_criterion(out, PersonBoxTargets(batch["box"], batch["box_known"], batch["nobody"]))
+        return losses | boxes | {"loss": losses["loss"] + self.config.person_box_weight * boxes["loss"]}
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict]:
         """Backbone and offsets at their own rates; no decay for biases, norms and embeddings."""

@@ -12,7 +12,7 @@ DEFORMABLE = {**TRANSFORMER, "num_queries": 20, "num_levels": 2}
 
 
 def make_prtr(form: str) -> PRTR:
-    """form: "ordered" and "deformable" crop pixels, "features" crops maps."""
+    """form: "ordered", "again" (which looks for boxes, too) and "deformable" crop pixels, "features" crops maps."""
     torch.manual_seed(0)
     detector = {"backbone": BACKBONE, "input_levels": [1, 2], "num_queries": 8, **TRANSFORMER}
     if form == "features":
@@ -21,14 +21,21 @@ def make_prtr(form: str) -> PRTR:
             detector, keypoints, "features", crop_levels=[1, 2], alignment="corners", threshold=0.2, max_people=3
         )
     keypoints = {"backbone": BACKBONE, "crop_size": [64, 48], "input_levels": [1]}
-    if form == "ordered":
+    if form in ("ordered", "again"):
         detector |= {"fine_level": 0}
-        ordered = {"num_queries": 17, "matching": "ordered", "readout": "heatmap", "heatmap_dim": 16}
+        ordered = {
+            "num_queries": 17,
+            "matching": "ordered",
+            "readout": "heatmap",
+            "heatmap_dim": 16,
+            "person_box": form == "again",
+        }
         keypoints |= {"transformer": TRANSFORMER | ordered, "fine_level": 0}
     else:
         keypoints |= {"transformer": DEFORMABLE, "attention": "deformable"}
     detector |= {"queries": "proposals"}
     model = PRTR(detector, keypoints, "image", detector_side=96, threshold=0.005, max_people=4, nms_iou=0.6)
+    model.look_threshold = model.config["look_threshold"] = 0.002
     for name, parameter in model.detector.named_parameters():
         if "decoder.bbox_embed" in name or "finer" in name:
             torch.nn.init.normal_(parameter, std=0.1)  # boxes that differ, so that some are suppressed

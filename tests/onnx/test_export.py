@@ -49,11 +49,11 @@ def picture() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (70, 130, 3), dtype=np.uint8)
 
 
-@pytest.fixture(scope="module", params=["ordered", "features"])
+@pytest.fixture(scope="module", params=["ordered", "again", "features"])
 def exported(request, tmp_path_factory, picture):
     """A PRTR and its files, of one form all three."""
     model = make_prtr(request.param).eval()
-    stages = None if request.param == "ordered" else ["cascade"]
+    stages = ["cascade"] if request.param == "features" else None
     files = export_onnx(model, tmp_path_factory.mktemp("onnx"), stages, picture=picture)
     return model, {file.stage: file for file in files}
 

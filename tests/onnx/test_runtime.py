@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("kept_files")
 
 
-@pytest.mark.parametrize("form", ["ordered", "features"])
+@pytest.mark.parametrize("form", ["ordered", "again", "features"])
 def test_predictors_agree_on_frames_of_two_sizes(form, weights_file, make_image):
     path = weights_file(make_prtr(form), form)
     frames = [make_image(60, 90), make_image(120, 80), make_image(60, 90)]

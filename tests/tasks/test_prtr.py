@@ -12,13 +12,17 @@ BACKBONE = {"name": "mobilenetv3_small_050", "levels": [2, 3, 4]}
 ORDERED = {**SMALL, "num_queries": 17, "matching": "ordered", "readout": "heatmap", "heatmap_dim": 16}
 
 
-@pytest.fixture(params=["learned", "proposals", "keypoints"])
+@pytest.fixture(params=["learned", "proposals", "keypoints", "keypoints and boxes"])
 def task(request, coco_people):
     """One small task of each sort."""
     torch.manual_seed(0)
-    if request.param == "keypoints":
+    if "keypoints" in request.param:
+        boxes = request.param != "keypoints"
         model = {"backbone": BACKBONE, "input_levels": [1], "fine_level": 0, "crop_size": [64, 48]}
-        config = keypoints.KeypointTaskConfig([coco_people], coco_people, model={**model, "transformer": ORDERED})
+        model["transformer"] = ORDERED | {"person_box": boxes}
+        config = keypoints.KeypointTaskConfig([coco_people], coco_people, model=model)
+        if boxes:
+            config.detected, config.nobody, config.boxes_only = 0.5, 0.2, 0.5
         return keypoints.build_task(config)
     model = {"backbone": BACKBONE, "input_levels": [1, 2], "num_queries": 6, **SMALL, "queries": request.param}
     config = detector.DetectorTaskConfig([coco_people], coco_people, model=model, sides=[96], canvas=96)
