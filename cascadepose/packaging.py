@@ -17,13 +17,15 @@ def package_prtr(
     side: int = 320,
     threshold: float = 0.5,
     nms_iou: float | None = None,
+    look_threshold: float | None = None,
 ) -> Path:
     """Write a two-stage PRTR with folded backbones; returns `out`.
 
     detector, keypoints  weights of the two stages, as training writes them; a PRTR gives its detector too
     info                 facts that stay with the weights: data, recipe, scores, licence
     side                 longer side in px of the picture that the detector sees
-    threshold            person score from which joints are looked for
+    threshold            person score from which a person is believed
+    look_threshold       the detector's, from which a keypoint stage that looks for boxes looks (None: threshold)
     nms_iou              suppress the worse of two boxes that overlap more than this
     Raises InputError for weights that cannot be read or are of another kind, and where `out` cannot be written.
     """
@@ -46,6 +48,7 @@ def package_prtr(
         aspect=width / height,
         threshold=threshold,
         nms_iou=nms_iou,
+        look_threshold=look_threshold,
     )
     model.detector.load_state_dict(parts[0].state_dict())
     model.keypoints.load_state_dict(parts[1].state_dict())

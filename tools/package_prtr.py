@@ -16,7 +16,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--info", help="YAML with data, recipe, scores and licence, kept in the file")
     parser.add_argument("--out", required=True, help="the file to write")
     parser.add_argument("--side", type=int, default=320, help="longer image side for the detector, in pixels")
-    parser.add_argument("--threshold", type=float, default=0.5, help="person score from which joints are looked for")
+    parser.add_argument("--threshold", type=float, default=0.5, help="person score from which a person is believed")
+    parser.add_argument("--look-threshold", type=float, help="the detector's, for stages that look again at the box")
     parser.add_argument("--nms-iou", type=float, help="suppress the worse of two boxes that overlap more than this")
     args = parser.parse_args(argv)
 
@@ -26,7 +27,8 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         info = {} if args.info is None else read_yaml(args.info)
-        package_prtr(args.detector, args.keypoints, args.out, info, args.side, args.threshold, args.nms_iou)
+        choice = args.side, args.threshold, args.nms_iou, args.look_threshold
+        package_prtr(args.detector, args.keypoints, args.out, info, *choice)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
