@@ -32,14 +32,16 @@ class Preset:
     detector_side       longer side in px of the picture that the detector sees; None is the weights' own
     keypoint_flip_test  average joints with those of the mirrored crop
     flip_test           average the lifter's answer with that for the mirrored person
+    looks               how often weights that correct their boxes do so, see PosePredictor
     """
 
     detector_side: int | None
     keypoint_flip_test: bool
     flip_test: bool
+    looks: int
 
 
-PRESETS = {"accurate": Preset(None, True, True), "fast": Preset(256, False, False)}
+PRESETS = {"accurate": Preset(None, True, True, looks=2), "fast": Preset(256, False, False, looks=1)}
 
 
 def load(
@@ -94,7 +96,7 @@ def load(
             model = None
         else:
             model, facts["lifter"] = _on_backend(backend, model, lifter, device, onnx_folder), about
-    predictor = PosePredictor(prtr, device, _CARRY_ON * threshold, chosen.keypoint_flip_test)
+    predictor = PosePredictor(prtr, device, _CARRY_ON * threshold, chosen.keypoint_flip_test, chosen.looks)
     return Pipeline(predictor, model, threshold, batch_size, flip_test, weights=facts, notes=notes, **settings)
 
 

@@ -26,16 +26,23 @@ class PosePredictor:
     threshold: score from which a person is believed; None takes the model's own. A model that looks again may look at
         weaker ones (`look_threshold`), and may think better of them.
     flip_test: average with the answer for the mirrored person (twice the work of the keypoint stage).
+    looks: how often a model that looks again does so: each time at the boxes of the time before, from which duplicates
+        and doubtful ones have been taken; only the last look is flip-tested.
     timings: seconds spent so far in "detect" and "keypoints", those of several threads added up.
     """
 
     def __init__(
-        self, prtr: PRTR, device: str | torch.device = "cpu", threshold: float | None = None, flip_test: bool = False
+        self,
+        prtr: PRTR,
+        device: str | torch.device = "cpu",
+        threshold: float | None = None,
+        flip_test: bool = False,
+        looks: int = 1,
     ):
         self.prtr = prtr.to(device).eval()
         self.device = torch.device(device)
         self.threshold = prtr.threshold if threshold is None else threshold
-        self.flip_test = flip_test
+        self.flip_test, self.looks = flip_test, looks
         self.timings = {"detect": 0.0, "keypoints": 0.0}
         self._counting = Lock()
 
@@ -63,29 +70,37 @@ class PosePredictor:
         self._synchronize()
         detected = perf_counter()
         people = {"boxes": boxes, "box_scores": box_scores, "index": index}
-        people |= self._joints(batch, boxes, index, detections)
-        if boxes_xyxy is None and self.prtr.looks_again:
-            people = self._look_again(people)
+        again = boxes_xyxy is None and self.prtr.looks_again
+        for further in reversed(range(self.looks if again else 1)):
+            people |= self._joints(batch, people["boxes"], people["index"], detections, self.flip_test and not further)
+            if again:
+                people = self._corrected(people, last=not further)
         poses = _per_frame(batch, people, self.prtr.skeleton)
         with self._counting:
             self.timings["detect"] += detected - started
             self.timings["keypoints"] += perf_counter() - detected
         return poses
 
-    def _look_again(self, people: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Those of whom both stages together are convinced, in the boxes of the second."""
+    def _corrected(self, people: dict[str, Tensor], last: bool) -> dict[str, Tensor]:
+        """Those who are worth another look, or after the last one those of whom both stages are convinced, in the boxes
+        of the second.
+        """
         boxes, scores = people.pop("refined_boxes"), agreed(people["box_scores"], people.pop("box_quality"))
-        kept = best_of(boxes, scores, people["index"], self.threshold, self.prtr.nms_iou)
-        return {name: value[kept] for name, value in (people | {"boxes": boxes, "box_scores": scores}).items()}
+        threshold = self.threshold if last else self.prtr.looks_from(self.threshold)
+        kept = best_of(boxes, scores, people["index"], threshold, self.prtr.nms_iou)
+        corrected = {"boxes": boxes, "box_scores": scores} if last else {"boxes": boxes}
+        return {name: value[kept] for name, value in (people | corrected).items()}
 
-    def _joints(self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict) -> dict[str, Tensor]:
+    def _joints(
+        self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict, flip_test: bool
+    ) -> dict[str, Tensor]:
         """`keypoints` [N, K, 2] and `sigma` [N, K, 2] relative to the images, `scores` [N, K]; `refined_boxes` [N, 4]
         and `box_quality` [N] of a model that looks again.
         """
         if self.prtr.crop == "features":
-            read = self._of_flipped_images if self.flip_test and len(boxes) else self._of_crops
+            read = self._of_flipped_images if flip_test and len(boxes) else self._of_crops
             return read(batch, boxes, index, detections)
-        read = self._of_flipped_crops if self.flip_test else self._of_crops
+        read = self._of_flipped_crops if flip_test else self._of_crops
         most = _CROPS_AT_ONCE[self.device.type != "cpu"]
         parts = zip(boxes.split(most), index.split(most), strict=True)
         answers = [read(batch, *part, detections) for part in parts]

@@ -19,6 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--boxes", default="gt", metavar="gt|detector|FILE", help="annotated, the model's own, or COCO box results")
     add("--json", type=Path, metavar="OUT", help="write the report here (OUT.partial.json while it runs)")
     add("--flip-test", action="store_true", help="average with the mirrored image")
+    add("--looks", type=int, default=1, metavar="N", help="times that weights which correct boxes do so (default: 1)")
     add("--side", type=int, metavar="PX", help="longer side that the detector sees (default: the weights' own)")
     add("--threshold", type=float, help="lowest box score (default: 0.05 with --boxes detector, 0 with a file)")
     add("--oks-nms", type=float, metavar="OKS", help="drop people more similar than this to a better one (PRTR: 0.9)")
@@ -39,11 +40,12 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     boxes, threshold = choose_boxes(args.boxes, args.threshold)
     prtr = load_model(args.weights, device=device, kind="prtr")
     prtr.detector_side = args.side or prtr.detector_side
-    predictor = PosePredictor(prtr, device=device, threshold=threshold, flip_test=args.flip_test)
+    predictor = PosePredictor(prtr, device=device, threshold=threshold, flip_test=args.flip_test, looks=args.looks)
     protocol = {
         "weights": args.weights,
         "weights_sha256": weights_info(args.weights).sha256,
         "flip_test": args.flip_test,
+        "looks": args.looks,
         "detector_side": prtr.detector_side,
     }
     protocol |= {"box_source": Path(args.boxes).name, "box_threshold": threshold, "device": str(device)}

@@ -121,3 +121,24 @@ def test_a_loss_on_the_refined_box_reaches_the_first_convolution_and_the_detecto
     for model in (prtr.keypoints, prtr.detector):
         assert next(model.backbone.parameters()).grad.abs().max() > 0
     prtr.eval().zero_grad()
+
+
+def test_a_second_look_starts_at_the_boxes_of_the_first(prtr, make_image, monkeypatch):
+    frame, seen = make_image(60, 90), []
+    crop_people = PRTR.crop_people
+
+    def watched(self, batch, boxes, *rest):
+        seen.append(boxes)
+        return crop_people(self, batch, boxes, *rest)
+
+    monkeypatch.setattr(PRTR, "crop_people", watched)
+    model = with_quality(prtr, 30.0)
+    (once,) = PosePredictor(model, threshold=0.0).predict([frame])
+    first = seen.pop()
+    (twice,) = PosePredictor(model, threshold=0.0, looks=2).predict([frame])
+    torch.testing.assert_close(seen[0], first)
+    again = np.stack([(seen[1][:, 0] - seen[1][:, 2] / 2) * 90, (seen[1][:, 0] + seen[1][:, 2] / 2) * 90], 1)
+    np.testing.assert_allclose(again, once.boxes_xyxy[:, 0::2], atol=1e-3)
+    assert len(seen) == 2 and len(twice) <= len(once)
+    (given,) = PosePredictor(model, looks=2).predict([frame], [once.boxes_xyxy[:1]])
+    assert len(seen) == 3 and len(given) == 1  # given boxes are looked at once
