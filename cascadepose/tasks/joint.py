@@ -89,6 +89,8 @@ class JointTask:
             raise InputError('task.model.crop: use "features"; the two-stage form is trained stage by stage')
         self.config = config
         self.model = PRTR(**with_detector(config))
+        if self.model.looks_again:
+            raise InputError("task.model.keypoints: person_box is taught by --stage keypoints only; leave it out")
         load_backbone(self.model.detector.backbone, config.backbone_weights, config.freeze_stages)
         start_detector(self.model.detector, config.detector_weights)
         start_from(self.model, config.initial_weights, self.kind)

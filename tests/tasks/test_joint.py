@@ -145,6 +145,10 @@ def test_what_cannot_be_trained_jointly(config):
     config.model = {**config.model, "crop": "image"}
     with pytest.raises(InputError, match=r'task\.model\.crop: use "features"'):
         build_task(config)
+    boxes = {"num_queries": 17, "matching": "ordered", "readout": "heatmap", "person_box": True}
+    config.model = {**config.model, "crop": "features", "keypoints": {**KEYPOINTS, **boxes}}
+    with pytest.raises(InputError, match="person_box is taught by --stage keypoints"):
+        build_task(config)
     config.sources = []
     with pytest.raises(InputError, match="name at least one annotation file"):
         build_task(config)
