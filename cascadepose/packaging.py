@@ -18,6 +18,7 @@ def package_prtr(
     threshold: float = 0.5,
     nms_iou: float | None = None,
     look_threshold: float | None = None,
+    max_people: int = 20,
 ) -> Path:
     """Write a two-stage PRTR with folded backbones; returns `out`.
 
@@ -27,6 +28,7 @@ def package_prtr(
     threshold            person score from which a person is believed
     look_threshold       the detector's, from which a keypoint stage that looks for boxes looks (None: threshold)
     nms_iou              suppress the worse of two boxes that overlap more than this
+    max_people           the most people of a picture that the keypoint stage looks at
     Raises InputError for weights that cannot be read or are of another kind, and where `out` cannot be written.
     """
     from cascadepose.hub import load_model, save_model, weights_info
@@ -49,6 +51,7 @@ def package_prtr(
         threshold=threshold,
         nms_iou=nms_iou,
         look_threshold=look_threshold,
+        max_people=max_people,
     )
     model.detector.load_state_dict(parts[0].state_dict())
     model.keypoints.load_state_dict(parts[1].state_dict())

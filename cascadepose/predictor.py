@@ -25,7 +25,8 @@ class PosePredictor:
 
     threshold: score from which a person is believed; None takes the model's own. A model that looks again may look at
         weaker ones (`look_threshold`), and may think better of them.
-    flip_test: average with the answer for the mirrored person (twice the work of the keypoint stage).
+    flip_test: average with the answer for the mirrored person (twice the work of the keypoint stage). A model that
+        suppresses duplicates finds people in the mirrored frame, too (twice the detector's work).
     looks: how often a model that looks again does so: each time at the boxes of the time before, from which duplicates
         and doubtful ones have been taken; only the last look is flip-tested.
     timings: seconds spent so far in "detect" and "keypoints", those of several threads added up.
@@ -61,7 +62,7 @@ class PosePredictor:
         batch = _as_batch(frames).to(self.device)
         detections: dict = {}
         if boxes_xyxy is None or self.prtr.crop == "features":
-            detections = self.prtr.detect(batch)
+            detections = self._detect(batch)
         if boxes_xyxy is None:
             boxes, box_scores, index = self.prtr.select_people(detections, self.prtr.looks_from(self.threshold))
         else:
@@ -80,6 +81,16 @@ class PosePredictor:
             self.timings["detect"] += detected - started
             self.timings["keypoints"] += perf_counter() - detected
         return poses
+
+    def _detect(self, batch: ImageBatch) -> dict:
+        """The detector's outputs; with the flip test those for the mirrored frames as well, as further queries."""
+        plain = self.prtr.detect(batch)
+        if not self.flip_test or self.prtr.crop == "features" or self.prtr.nms_iou is None:
+            return plain
+        mirrored = self.prtr.detect(_mirrored(batch))
+        boxes = torch.cat([1 - mirrored["pred_boxes"][..., :1], mirrored["pred_boxes"][..., 1:]], dim=-1)
+        found = {"pred_boxes": boxes, "pred_logits": mirrored["pred_logits"]}
+        return plain | {name: torch.cat([plain[name], value], dim=1) for name, value in found.items()}
 
     def _corrected(self, people: dict[str, Tensor], last: bool) -> dict[str, Tensor]:
         """Those who are worth another look, or after the last one those of whom both stages are convinced, in the boxes
@@ -126,9 +137,8 @@ class PosePredictor:
         self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
     ) -> dict[str, Tensor]:
         out = self.prtr(batch, boxes, index, detections=detections)
-        images = [image[..., :w].flip(-1)[:, :h] for image, (h, w) in zip(batch.images, batch.sizes, strict=True)]
         mirrored_boxes = torch.cat([1 - boxes[:, :1], boxes[:, 1:]], dim=1)
-        mirrored = self.prtr.read_joints(self.prtr(ImageBatch.from_list(images), mirrored_boxes, index))
+        mirrored = self.prtr.read_joints(self.prtr(_mirrored(batch), mirrored_boxes, index))
         joints = mean_of_joints(self.prtr.read_joints(out), mirrored, self.prtr.skeleton.flip_index)
         return _named(joints) | _second_look(out)
 
@@ -165,6 +175,11 @@ def _named(joints: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
 
 def _second_look(out: dict) -> dict[str, Tensor]:
     return {name: out[name] for name in ("refined_boxes", "box_quality") if name in out}
+
+
+def _mirrored(batch: ImageBatch) -> ImageBatch:
+    images = zip(batch.images, batch.sizes, strict=True)
+    return ImageBatch.from_list([image[..., :w].flip(-1)[:, :h] for image, (h, w) in images])
 
 
 def _per_frame(batch: ImageBatch, people: dict[str, Tensor], skeleton: Skeleton) -> list[Poses2D]:

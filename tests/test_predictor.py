@@ -74,3 +74,24 @@ def test_nobody(prtr, make_image):
 def test_frames_of_another_kind_are_named(prtr):
     with pytest.raises(InputError, match="uint8 RGB"):
         PosePredictor(prtr).predict([np.zeros((4, 4), np.uint8)])
+
+
+def test_the_flip_test_finds_whom_the_mirrored_frame_shows(make_image):
+    """A detector whose duplicates are suppressed: the people of a frame and those of its mirror image are the same."""
+    torch.manual_seed(0)
+    keypoints = {"backbone": BACKBONE, "transformer": {**TRANSFORMER, "num_queries": 20}, "crop_size": [64, 48]}
+    detector = {"backbone": BACKBONE, "num_queries": 6, **TRANSFORMER}
+    model = PRTR(detector, keypoints, detector_side=64, max_people=20, nms_iou=0.9)
+    torch.nn.init.normal_(model.detector.query_embed.weight, std=3.0)
+    frames = [make_image(60, 90), make_image(120, 80)]
+    plain = PosePredictor(model, threshold=0.0).predict(frames)
+    predictor = PosePredictor(model, threshold=0.0, flip_test=True)
+    both = predictor.predict(frames)
+    turned = predictor.predict([np.ascontiguousarray(frame[:, ::-1]) for frame in frames])
+    for one, other, few, frame in zip(both, turned, plain, frames, strict=True):
+        assert len(one) == len(other) > len(few)
+        width = frame.shape[1]
+        boxes = np.stack([width - other.boxes_xyxy[:, 2], width - other.boxes_xyxy[:, 0]], 1)
+        order, expected = np.argsort(one.box_scores), np.argsort(other.box_scores)
+        np.testing.assert_allclose(one.box_scores[order], other.box_scores[expected], atol=1e-5)
+        np.testing.assert_allclose(one.boxes_xyxy[order][:, [0, 2]], boxes[expected], atol=0.01)

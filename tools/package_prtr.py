@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--side", type=int, default=320, help="longer image side for the detector, in pixels")
     parser.add_argument("--threshold", type=float, default=0.5, help="person score from which a person is believed")
     parser.add_argument("--look-threshold", type=float, help="the detector's, for stages that look again at the box")
+    parser.add_argument("--max-people", type=int, default=20, help="the most that are looked at in a picture")
     parser.add_argument("--nms-iou", type=float, help="suppress the worse of two boxes that overlap more than this")
     args = parser.parse_args(argv)
 
@@ -27,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         info = {} if args.info is None else read_yaml(args.info)
-        choice = args.side, args.threshold, args.nms_iou, args.look_threshold
+        choice = args.side, args.threshold, args.nms_iou, args.look_threshold, args.max_people
         package_prtr(args.detector, args.keypoints, args.out, info, *choice)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

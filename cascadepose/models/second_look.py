@@ -24,8 +24,10 @@ def mean_of_boxes(answer: dict, mirrored: dict) -> dict:
 
 
 def agreed(scores: Tensor, quality: Tensor) -> Tensor:
-    """What both stages think of a box: the geometric mean of the detector's score and the keypoint stage's quality."""
-    return (scores * quality).sqrt()
+    """What both stages think of a box: the geometric mean of the detector's score and, twice, the keypoint stage's
+    quality, which is the better judge of the two.
+    """
+    return (scores * quality.square()) ** (1 / 3)
 
 
 def best_of(boxes: Tensor, scores: Tensor, batch_index: Tensor, threshold: float, max_iou: float | None) -> Tensor:
