@@ -30,6 +30,7 @@ class PosePredictor:
     looks: how often a model that looks again does so: each time at the boxes of the time before, from which duplicates
         and doubtful ones have been taken; only the last look is flip-tested.
     timings: seconds spent so far in "detect" and "keypoints", those of several threads added up.
+    Raises InputError for fewer than one look.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class PosePredictor:
         flip_test: bool = False,
         looks: int = 1,
     ):
+        if looks < 1:
+            raise InputError(f"{looks} looks find nobody's joints; give 1 or more")
         self.prtr = prtr.to(device).eval()
         self.device = torch.device(device)
         self.threshold = prtr.threshold if threshold is None else threshold

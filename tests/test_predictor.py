@@ -66,6 +66,11 @@ def test_a_crowd_is_worked_on_in_parts(prtr, make_image, monkeypatch, flip_test)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
 
 
+def test_no_look_at_all(prtr):
+    with pytest.raises(InputError, match="give 1 or more"):
+        PosePredictor(prtr, looks=0)
+
+
 def test_nobody(prtr, make_image):
     assert len(PosePredictor(prtr, threshold=1.0).predict([make_image()])[0]) == 0
     assert PosePredictor(prtr).predict([]) == []
