@@ -29,6 +29,11 @@ def xyxy_to_xywh(boxes: Tensor) -> Tensor:
     return torch.cat([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], dim=-1)
 
 
+def mirrored(boxes_cxcywh: Tensor) -> Tensor:
+    """Boxes [..., 4] (cxcywh) relative to an image or a crop -> the same in its mirror image."""
+    return torch.cat([1 - boxes_cxcywh[..., :1], boxes_cxcywh[..., 1:]], dim=-1)
+
+
 def area(boxes_xyxy: Tensor) -> Tensor:
     """[..., 4] -> [...] area; a box with crossed corners counts as empty."""
     return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).clamp(min=0).prod(dim=-1)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cascadepose.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from cascadepose.boxes import cxcywh_to_xyxy, mirrored, xyxy_to_cxcywh
 from cascadepose.errors import InputError
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.mirrored import mean_of_joints, read_both_sides
@@ -90,9 +90,8 @@ class PosePredictor:
         plain = self.prtr.detect(batch)
         if not self.flip_test or self.prtr.crop == "features" or self.prtr.nms_iou is None:
             return plain
-        mirrored = self.prtr.detect(_mirrored(batch))
-        boxes = torch.cat([1 - mirrored["pred_boxes"][..., :1], mirrored["pred_boxes"][..., 1:]], dim=-1)
-        found = {"pred_boxes": boxes, "pred_logits": mirrored["pred_logits"]}
+        other = self.prtr.detect(_mirrored(batch))
+        found = {"pred_boxes": mirrored(other["pred_boxes"]), "pred_logits": other["pred_logits"]}
         return plain | {name: torch.cat([plain[name], value], dim=1) for name, value in found.items()}
 
     def _corrected(self, people: dict[str, Tensor], last: bool) -> dict[str, Tensor]:
@@ -128,21 +127,20 @@ class PosePredictor:
         crops, regions = self.prtr.crop_people(batch, boxes, index, detections)
         answer = self.prtr.keypoints(torch.cat([crops, crops.flip(-1)]))
         halves = {key: value.chunk(2) for key, value in answer.items() if isinstance(value, Tensor)}
-        out, mirrored = ({key: half[side] for key, half in halves.items()} for side in (0, 1))
-        points, scores, sigma = read_both_sides(self.prtr.keypoints, out, mirrored, self.prtr.skeleton.flip_index)
+        out, other = ({key: half[side] for key, half in halves.items()} for side in (0, 1))
+        points, scores, sigma = read_both_sides(self.prtr.keypoints, out, other, self.prtr.skeleton.flip_index)
         points, sigma = self.prtr.in_image(points, sigma, regions)
         found = _named((points, scores, sigma))
         if self.prtr.looks_again:
-            found["refined_boxes"], found["box_quality"] = boxes_in_image(mean_of_boxes(out, mirrored), regions)
+            found["refined_boxes"], found["box_quality"] = boxes_in_image(mean_of_boxes(out, other), regions)
         return found
 
     def _of_flipped_images(
         self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
     ) -> dict[str, Tensor]:
         out = self.prtr(batch, boxes, index, detections=detections)
-        mirrored_boxes = torch.cat([1 - boxes[:, :1], boxes[:, 1:]], dim=1)
-        mirrored = self.prtr.read_joints(self.prtr(_mirrored(batch), mirrored_boxes, index))
-        joints = mean_of_joints(self.prtr.read_joints(out), mirrored, self.prtr.skeleton.flip_index)
+        other = self.prtr.read_joints(self.prtr(_mirrored(batch), mirrored(boxes), index))
+        joints = mean_of_joints(self.prtr.read_joints(out), other, self.prtr.skeleton.flip_index)
         return _named(joints) | _second_look(out)
 
     def _given_boxes(self, boxes_xyxy: Sequence[np.ndarray], batch: ImageBatch) -> tuple[Tensor, Tensor]:

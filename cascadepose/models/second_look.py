@@ -1,9 +1,8 @@
 """What becomes of a detector's boxes when the keypoint stage has looked at the people in them (`models.person_box`)."""
 
-import torch
 from torch import Tensor
 
-from cascadepose.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from cascadepose.boxes import cxcywh_to_xyxy, mirrored, xyxy_to_cxcywh
 from cascadepose.models.crop import to_image
 
 
@@ -16,11 +15,11 @@ def boxes_in_image(answer: dict, regions: Tensor) -> tuple[Tensor, Tensor]:
     return boxes, answer["pred_person_quality"].sigmoid()
 
 
-def mean_of_boxes(answer: dict, mirrored: dict) -> dict:
+def mean_of_boxes(answer: dict, other: dict) -> dict:
     """One answer from those to crops and to their mirror images."""
     boxes, quality = "pred_person_boxes", "pred_person_quality"
-    turned = torch.cat([1 - mirrored[boxes][:, :1], mirrored[boxes][:, 1:]], dim=1)
-    return {boxes: (answer[boxes] + turned) / 2, quality: (answer[quality] + mirrored[quality]) / 2}
+    turned = mirrored(other[boxes])
+    return {boxes: (answer[boxes] + turned) / 2, quality: (answer[quality] + other[quality]) / 2}
 
 
 def agreed(scores: Tensor, quality: Tensor) -> Tensor:
