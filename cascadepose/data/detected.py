@@ -1,6 +1,9 @@
 """Boxes as a detector would give them: beside the person, over the next person, and around nobody."""
 
 import numpy as np
+import torch
+
+from cascadepose.boxes import intersection, iou
 
 TRIES = 8
 
@@ -45,10 +48,9 @@ def around_nobody(
 
 def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """IoU of one box [4] with others [P, 4], corners -> [P]."""
-    shared, areas = shared_area(box, boxes), (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return shared / ((box[2:] - box[:2]).prod() + areas - shared + 1e-9)
+    return iou(torch.from_numpy(box), torch.from_numpy(boxes)).numpy()
 
 
 def shared_area(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Area that one box [4] shares with others [P, 4], corners -> [P]."""
-    return (np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])).clip(min=0).prod(1)
+    return intersection(torch.from_numpy(box), torch.from_numpy(boxes)).numpy()
