@@ -56,6 +56,7 @@ class KeypointTransformer(nn.Module):
         fine_channels: int | Sequence[int] = 0,
         heatmap_dim: int = 64,
         heatmap_sharpness: float = 1.0,
+        heatmap_blocks: int = 0,
         position: str = "sine",
         size: tuple[int, int] = (50, 50),
         spread: bool = True,
@@ -84,7 +85,8 @@ class KeypointTransformer(nn.Module):
             nn.init.constant_(self.sigma_embed.bias, -2.0)
         self.heatmap: HeatmapReference | None = None
         if readout == "heatmap":
-            self.heatmap = HeatmapReference(d_model, as_list(fine_channels or None), heatmap_dim, heatmap_sharpness)
+            levels = as_list(fine_channels or None)
+            self.heatmap = HeatmapReference(d_model, levels, heatmap_dim, heatmap_sharpness, heatmap_blocks)
             nn.init.zeros_(self.kpt_embed.layers[-1].weight)
             nn.init.zeros_(self.kpt_embed.layers[-1].bias)
         self.person_box = PersonBox(d_model) if person_box else None

@@ -53,6 +53,23 @@ def spread_of(hs: Tensor, head: nn.Linear | None) -> Tensor:
     return head(hs).clamp(-6.0, 1.0).exp()
 
 
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside the identity (He et al., ECCV 2016, figure 4e); they start from zero."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.GroupNorm(8, dim), nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1, bias=False)),
+            *(nn.GroupNorm(8, dim), nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1)),
+        )
+        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] -> the same shape."""
+        return x + self.layers(x)
+
+
 class HeatmapReference(nn.Module):
     """A place for each query by soft-argmax over its dot product with the pixels.
 
@@ -66,9 +83,11 @@ class HeatmapReference(nn.Module):
     sharpness: what the logits are multiplied with before the expectation. The maps are taught to be Gaussians, and a
         little mass far away pulls the expectation of a Gaussian towards the middle of the crop; a sharper one stays
         with its peak.
+
+    blocks: residual blocks in the resolution of each finer map, where places are made precise.
     """
 
-    def __init__(self, d_model: int, fine_channels: Sequence[int], dim: int, sharpness: float = 1.0):
+    def __init__(self, d_model: int, fine_channels: Sequence[int], dim: int, sharpness: float = 1.0, blocks: int = 0):
         super().__init__()
         first, *further = fine_channels or (0,)
         self.sharpness = sharpness
@@ -78,6 +97,7 @@ class HeatmapReference(nn.Module):
         self.finer = nn.ModuleList(nn.Conv2d(channels, dim, 1) for channels in further)
         for parameter in self.finer.parameters():
             nn.init.zeros_(parameter)
+        self.blocks = nn.ModuleList(nn.Sequential(*(ResidualBlock(dim) for _ in range(blocks))) for _ in fine_channels)
         self.mix = nn.Sequential(nn.GroupNorm(8, dim), nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1))
 
     def forward(self, hs: Tensor, memory: Tensor, fine: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -86,9 +106,9 @@ class HeatmapReference(nn.Module):
         """
         pixels = self.coarse(memory)
         convolutions = [] if self.fine is None else [self.fine, *self.finer]
-        for convolution, finer in zip(convolutions, fine, strict=True):
+        for convolution, blocks, finer in zip(convolutions, self.blocks, fine, strict=True):
             upsampled = F.interpolate(pixels, size=finer.shape[-2:], mode="bilinear", align_corners=False)
-            pixels = convolution(finer) + upsampled
+            pixels = blocks(convolution(finer) + upsampled)
         pixels = self.mix(pixels)
         logits = torch.einsum("lnqc,nchw->lnqhw", self.query(hs), pixels) * pixels.shape[1] ** -0.5
         return logits, soft_argmax(logits * self.sharpness)

@@ -28,6 +28,7 @@ def make_prtr(form: str) -> PRTR:
             "matching": "ordered",
             "readout": "heatmap",
             "heatmap_dim": 16,
+            "heatmap_blocks": int(form == "again"),
             "person_box": form == "again",
         }
         keypoints |= {"transformer": TRANSFORMER | ordered, "fine_level": 0}

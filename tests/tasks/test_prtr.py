@@ -98,6 +98,22 @@ def test_a_finer_heat_map_is_added_to_trained_weights(coco_people, tmp_path):
     assert model.transformer.heatmap.finer[0].weight.grad.abs().max() > 0
 
 
+def test_residual_blocks_are_added_to_trained_weights(coco_people, tmp_path):
+    """They change nothing at first, and learn from the last convolution on."""
+    plain = {"backbone": BACKBONE, "input_levels": [1], "fine_level": 0, "crop_size": [64, 48], "transformer": ORDERED}
+    config = keypoints.KeypointTaskConfig([coco_people], coco_people, model=plain)
+    task, path = keypoints.build_task(config), tmp_path / "plain.safetensors"
+    task.save(task.model, path, {"recipe": "a test"})
+    config.initial_weights, config.new_parts = str(path), ["transformer.heatmap.blocks"]
+    config.model = {**plain, "transformer": {**ORDERED, "heatmap_blocks": 2}}
+    model, crops = keypoints.build_task(config).model, torch.rand(2, 3, 64, 48)
+    before = load_model(path)(crops)["pred_heatmaps"]
+    torch.testing.assert_close(model.eval()(crops)["pred_heatmaps"], before)
+    model.train()(crops)["pred_keypoints"].square().sum().backward()
+    for block in model.transformer.heatmap.blocks[0]:
+        assert block.layers[-1].weight.grad.abs().max() > 0
+
+
 def test_heat_maps_of_earlier_layers_are_made_in_training_only(task):
     if task.kind != "keypoint_estimator":
         pytest.skip("a detector has no heat maps")
