@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from cascadepose.models.backbone import Backbone
 from cascadepose.models.deformable_pose import DeformableKeypointTransformer
 from cascadepose.models.detector import resize_to
+from cascadepose.models.heatmaps import HeatmapReference
 from cascadepose.models.person_box import PersonBox
 from cascadepose.models.position import build_position
 from cascadepose.models.pretrained import Pretrained
-from cascadepose.models.readout import HeatmapReference, read_assigned, read_ordered, spread_of
+from cascadepose.models.readout import read_assigned, read_ordered, spread_of
 from cascadepose.models.transformer import MLP, Transformer, inverse_sigmoid, tokens
 from cascadepose.skeletons import declaration, stated_skeleton
 
@@ -32,7 +33,7 @@ class KeypointTransformer(nn.Module):
         "ordered": query j is joint j (as in TokenPose), the published remedy where data are few; needs `num_queries ==
         num_joints`.
     readout: "mlp" reads coordinates from the query alone (PRTR); "heatmap" first looks where in the crop the query's
-        dot product with the pixels is high and lets the query correct that place (`readout.HeatmapReference`).
+        dot product with the pixels is high and lets the query correct that place (`heatmaps.HeatmapReference`).
     fine_channels: channels of the finer map that a heat-map readout looks at, or of several, from coarse to fine; 0 to
         look at the memory itself.
     position: "sine", "learned" or "sine+learned"; `size`: (height, width) in cells, which bounds the learned tables.

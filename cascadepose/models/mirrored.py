@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cascadepose.models.readout import soft_argmax
+from cascadepose.models.heatmaps import around_peak
 from cascadepose.models.transformer import inverse_sigmoid
 
 Joints = tuple[Tensor, Tensor, Tensor]  # keypoints [N, K, 2], scores [N, K], sigma [N, K, 2]
@@ -49,7 +49,7 @@ def mean_of_maps(out: dict, mirrored: dict, flip_index: Sequence[int], sharpness
     maps = (out["pred_heatmaps"] + mirrored["pred_heatmaps"][:, swap].flip(-1)) / 2
     return {
         "pred_heatmaps": maps,
-        "pred_keypoints": (inverse_sigmoid(soft_argmax(maps * sharpness)) + correction).sigmoid(),
+        "pred_keypoints": (inverse_sigmoid(around_peak(maps * sharpness)) + correction).sigmoid(),
         "pred_kpt_logits": (out["pred_kpt_logits"] + mirrored["pred_kpt_logits"][:, swap][..., classes]) / 2,
         "pred_kpt_sigma": (out["pred_kpt_sigma"] + mirrored["pred_kpt_sigma"][:, swap]) / 2,
     }
@@ -57,4 +57,4 @@ def mean_of_maps(out: dict, mirrored: dict, flip_index: Sequence[int], sharpness
 
 def _corrections(out: dict, sharpness: float) -> Tensor:
     """What queries add to the places of their heat maps, before the sigmoid [N, K, 2]."""
-    return inverse_sigmoid(out["pred_keypoints"]) - inverse_sigmoid(soft_argmax(out["pred_heatmaps"] * sharpness))
+    return inverse_sigmoid(out["pred_keypoints"]) - inverse_sigmoid(around_peak(out["pred_heatmaps"] * sharpness))

@@ -1,14 +1,11 @@
-"""From queries to joints: which query is which joint, and where in the crop a query looks."""
-
-from collections.abc import Sequence
+"""From queries to joints: which query is which joint, how sure it is, and how far off."""
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from cascadepose.models.transformer import MLP
+from cascadepose.models.heatmaps import agreement
 
 UNSTATED_SIGMA = 0.05  # of the crop's side, about what a joint of a published PRTR is off by
 
@@ -51,82 +48,3 @@ def spread_of(hs: Tensor, head: nn.Linear | None) -> Tensor:
     if head is None:
         return hs.new_full((*hs.shape[:-1], 2), UNSTATED_SIGMA)
     return head(hs).clamp(-6.0, 1.0).exp()
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside the identity (He et al., ECCV 2016, figure 4e); they start from zero."""
-
-    def __init__(self, dim: int):
-        super().__init__()
-        self.layers = nn.Sequential(
-            *(nn.GroupNorm(8, dim), nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1, bias=False)),
-            *(nn.GroupNorm(8, dim), nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1)),
-        )
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, h, w] -> the same shape."""
-        return x + self.layers(x)
-
-
-class HeatmapReference(nn.Module):
-    """A place for each query by soft-argmax over its dot product with the pixels.
-
-    The pixels are the encoder's memory plus, where given, finer backbone maps, as in MaskFormer's mask head (Cheng et
-    al., NeurIPS 2021, section 3.3); the expectation is integral regression (Sun et al., ECCV 2018, section 2.1). It
-    gives coordinates that are roughly right within minutes of training, which a query alone has to learn from nothing.
-
-    fine_channels: of the finer maps, from coarse to fine. Those after the first start from zero, so that weights that
-        were trained without them go on from what they know.
-
-    sharpness: what the logits are multiplied with before the expectation. The maps are taught to be Gaussians, and a
-        little mass far away pulls the expectation of a Gaussian towards the middle of the crop; a sharper one stays
-        with its peak.
-
-    blocks: residual blocks in the resolution of each finer map, where places are made precise.
-    """
-
-    def __init__(self, d_model: int, fine_channels: Sequence[int], dim: int, sharpness: float = 1.0, blocks: int = 0):
-        super().__init__()
-        first, *further = fine_channels or (0,)
-        self.sharpness = sharpness
-        self.query = MLP(d_model, d_model, dim, 2)
-        self.coarse = nn.Conv2d(d_model, dim, 1)
-        self.fine = nn.Conv2d(first, dim, 1) if first else None
-        self.finer = nn.ModuleList(nn.Conv2d(channels, dim, 1) for channels in further)
-        for parameter in self.finer.parameters():
-            nn.init.zeros_(parameter)
-        self.blocks = nn.ModuleList(nn.Sequential(*(ResidualBlock(dim) for _ in range(blocks))) for _ in fine_channels)
-        self.mix = nn.Sequential(nn.GroupNorm(8, dim), nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1))
-
-    def forward(self, hs: Tensor, memory: Tensor, fine: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """hs [L, N, Q, C], memory [N, C, h, w], fine [N, F, h', w'] each -> logits [L, N, Q, h', w'] in the resolution
-        of the finest, places [L, N, Q, 2].
-        """
-        pixels = self.coarse(memory)
-        convolutions = [] if self.fine is None else [self.fine, *self.finer]
-        for convolution, blocks, finer in zip(convolutions, self.blocks, fine, strict=True):
-            upsampled = F.interpolate(pixels, size=finer.shape[-2:], mode="bilinear", align_corners=False)
-            pixels = blocks(convolution(finer) + upsampled)
-        pixels = self.mix(pixels)
-        logits = torch.einsum("lnqc,nchw->lnqhw", self.query(hs), pixels) * pixels.shape[1] ** -0.5
-        return logits, soft_argmax(logits * self.sharpness)
-
-
-def soft_argmax(logits: Tensor) -> Tensor:
-    """Expected place under softmax of logits [..., h, w] -> [..., 2] as x, y in 0..1, cell centres at (i + 0.5) / n."""
-    height, width = logits.shape[-2:]
-    heat = logits.flatten(-2).softmax(-1).unflatten(-1, (height, width))
-    x = (torch.arange(width, device=logits.device, dtype=heat.dtype) + 0.5) / width
-    y = (torch.arange(height, device=logits.device, dtype=heat.dtype) + 0.5) / height
-    return torch.stack([(heat.sum(-2) * x).sum(-1), (heat.sum(-1) * y).sum(-1)], dim=-1)
-
-
-def agreement(logits: Tensor, window: int = 5) -> Tensor:
-    """How far heat maps [N, K, h, w] (logits) agree on one place each: the most of a map that lies within `window`
-    cells a side, near 1 for the Gaussian of one cell that it is taught and near 0 where it is flat -> [N, K].
-    """
-    heat = logits.flatten(-2).softmax(-1).unflatten(-1, logits.shape[-2:])
-    within = F.avg_pool2d(heat, window, 1, window // 2) * window**2
-    return within.flatten(-2).amax(-1).clamp(max=1.0)

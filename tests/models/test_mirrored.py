@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from cascadepose.models.heatmaps import around_peak
 from cascadepose.models.keypoints import KeypointEstimator
 from cascadepose.models.mirrored import mean_of_maps, read_both_sides
-from cascadepose.models.readout import soft_argmax
 from cascadepose.skeletons import COCO17
 
 SWAP = list(COCO17.flip_index)
@@ -16,10 +16,10 @@ FORMS = [{"num_queries": 20}, ORDERED, ORDERED | {"readout": "heatmap", "heatmap
 def test_the_answer_to_a_mirror_image_is_the_mirrored_answer(form):
     torch.manual_seed(0)
     backbone = {"name": "mobilenetv3_small_050", "levels": [2, 3]}
-    stage = KeypointEstimator(backbone, SMALL | form, crop_size=(64, 48)).eval()
+    stage = KeypointEstimator(backbone, SMALL | form, crop_size=(128, 96)).eval()
     for parameter in stage.transformer.kpt_embed.parameters():
         torch.nn.init.normal_(parameter, std=0.2)  # corrections that are not zero
-    crops = torch.rand(2, 3, 64, 48)
+    crops = torch.rand(2, 3, 128, 96)
     with torch.no_grad():
         out, mirrored = stage(crops), stage(crops.flip(-1))
     points, scores, sigma = read_both_sides(stage, out, mirrored, SWAP)
@@ -34,7 +34,7 @@ def output(peaks: dict[int, float], correction: float = 0.0) -> dict:
     maps = torch.full((1, 17, 8, 9), -20.0)
     for column, height in peaks.items():
         maps[:, :, 4, column] = height
-    x, y = soft_argmax(maps).unbind(-1)
+    x, y = around_peak(maps).unbind(-1)
     points = torch.stack([(torch.logit(x) + correction).sigmoid(), y], -1)
     return {
         "pred_heatmaps": maps,

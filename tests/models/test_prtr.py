@@ -3,11 +3,12 @@ import torch
 
 from cascadepose.models import build
 from cascadepose.models.cascade import CascadePose, follow
+from cascadepose.models.heatmaps import agreement, around_peak, soft_argmax
 from cascadepose.models.image_batch import ImageBatch
 from cascadepose.models.keypoints import KeypointTransformer
 from cascadepose.models.lifters.dstformer import DSTformer
 from cascadepose.models.prtr import PRTR
-from cascadepose.models.readout import agreement, assign_queries, soft_argmax
+from cascadepose.models.readout import assign_queries
 
 BACKBONE = {"name": "mobilenetv3_small_050", "levels": [2, 3, 4]}
 TRANSFORMER = {"d_model": 32, "num_heads": 4, "num_encoder_layers": 1, "num_decoder_layers": 2, "dim_feedforward": 64}
@@ -129,6 +130,22 @@ def test_a_sharp_expectation_stays_with_the_peak():
     peak = torch.tensor([4.5 / 16, 4.5 / 16])
     plain, sharp = soft_argmax(logits)[0, 0], soft_argmax(logits * 3)[0, 0]
     assert (sharp - peak).norm() < 0.1 * (plain - peak).norm()
+
+
+def test_a_second_hill_does_not_move_the_place_of_the_peak():
+    """Two hills of nearly the same height: the expectation lies between them, the place near the peak on the higher."""
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(24.0), indexing="ij")
+    hill = -0.5 * ((x - 6) ** 2 + (y - 8) ** 2)
+    maps = torch.stack([hill, torch.logaddexp(hill, hill.roll((14, 12), (0, 1)) - 0.1)]).expand(3, 2, 32, 24)
+    one, two = around_peak(maps)[0]
+    torch.testing.assert_close(one, torch.tensor([6.5 / 24, 8.5 / 32]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(two, one, atol=1e-3, rtol=0)
+    assert (soft_argmax(maps[0, 1]) - one).norm() > 0.2
+
+
+def test_the_place_of_a_peak_has_gradients():
+    logits = torch.randn(2, 3, 16, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(around_peak, logits)
 
 
 def test_confidence_of_heat_maps():
