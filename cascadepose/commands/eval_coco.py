@@ -23,6 +23,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--side", type=int, metavar="PX", help="longer side that the detector sees (default: the weights' own)")
     add("--threshold", type=float, help="lowest box score (default: 0.05 with --boxes detector, 0 with a file)")
     add("--oks-nms", type=float, metavar="OKS", help="drop people more similar than this to a better one (PRTR: 0.9)")
+    add(
+        "--rank",
+        choices=("joints", "oks"),
+        default="joints",
+        help="people by the scores or the spreads of their joints",
+    )
     add("--joints", choices=("all", "labelled"), default="all", help="labelled: those that the set labels at all")
     add("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
     add("--batch-size", type=int, default=16, metavar="N", help="images at a time (default: 16)")
@@ -52,7 +58,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     return run_coco(
         predictor, args.images, args.annotations, boxes, args.batch_size, sys.stderr.isatty(), joints=args.joints,
         nms_threshold=args.oks_nms, partial=args.json and args.json.with_suffix(".partial.json"), protocol=protocol,
-        skeleton=prtr.skeleton, workers=workers_on(device),
+        skeleton=prtr.skeleton, workers=workers_on(device), rank=args.rank,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cascadepose.errors import InputError
-from cascadepose.evaluation.oks import needed_sigmas, oks_nms
+from cascadepose.evaluation.oks import expected_oks, needed_sigmas, oks_nms
 from cascadepose.files import read_json
 from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.types import Poses2D
@@ -31,6 +31,8 @@ KEYPOINT_METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "A
 BOX_METRICS = ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL")
 
 Joints = Sequence[str] | Literal["all", "labelled"]
+Rank = Literal["joints", "oks"]
+AREA_OF_BOX = 0.53  # about what people of COCO fill of their boxes
 
 
 def evaluate_keypoints(
@@ -110,18 +112,25 @@ def keypoint_results(
     category_id: int = 1,
     min_joint_score: float = 0.2,
     nms_threshold: float | None = None,
+    rank: Rank = "joints",
 ) -> list[dict[str, Any]]:
     """The people of one image as COCO keypoint results.
 
-    A person's score is the box score times the mean score of the joints above `min_joint_score` (0 if there are none):
-    PRTR's and HRNet's rescoring. nms_threshold: drop people whose OKS with a better one exceeds it (official: 0.9).
+    rank: a person's score is the box score times, for "joints", the mean score of the joints above `min_joint_score`
+        (0 if there are none), PRTR's and HRNet's rescoring; for "oks", the OKS that the spreads of the joints promise
+        (`expected_oks`), for models that state them.
+    nms_threshold: drop people whose OKS with a better one exceeds it (official: 0.9).
     """
-    confident = poses.scores > min_joint_score
-    mean = (poses.scores * confident).sum(1) / np.maximum(confident.sum(1), 1)
-    scores = poses.box_scores * mean
+    areas = (poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]).prod(1)
+    if rank == "oks":
+        sigmas = needed_sigmas(poses.skeleton)
+        scores = poses.box_scores * expected_oks(poses.scores, poses.sigma, areas * AREA_OF_BOX, sigmas)
+    else:
+        confident = poses.scores > min_joint_score
+        scores = poses.box_scores * (poses.scores * confident).sum(1) / np.maximum(confident.sum(1), 1)
     rows = range(len(poses))
     if nms_threshold is not None:
-        areas = (poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]).prod(1) * 1.25**2
+        areas = areas * 1.25**2
         rows = oks_nms(poses.keypoints, scores, areas, nms_threshold, needed_sigmas(poses.skeleton))
     triples = np.concatenate([poses.keypoints, poses.scores[..., None]], -1).reshape(
         len(poses), 3 * poses.skeleton.num_joints

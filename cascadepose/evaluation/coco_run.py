@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -19,6 +19,7 @@ from cascadepose.data.images import read_image
 from cascadepose.errors import InputError
 from cascadepose.evaluation.coco import (
     Joints,
+    Rank,
     box_results,
     chosen_joints,
     evaluate_boxes,
@@ -33,6 +34,7 @@ from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.types import Detections, Poses2D
 
 SAVE_EVERY = 60.0  # seconds between writes of the partial results
+_RANKS = {"joints": "mean score of the joints over 0.2", "oks": "expected OKS"}
 
 
 class Predictor(Protocol):
@@ -64,12 +66,13 @@ def run_coco(
     protocol: dict[str, Any] | None = None,
     skeleton: Skeleton = COCO17,
     workers: int = 1,
+    rank: Rank = "joints",
 ) -> dict[str, dict]:
     """Evaluate a predictor on a COCO set: {"keypoints": ten numbers, "bbox": twelve numbers, "protocol": how}.
 
     boxes: "gt": the annotated boxes of people with labelled joints, crowds left out ("bbox" is empty then),
         "detector": the predictor's own; or the boxes of another detector by image id, see `data.detections`.
-    image_ids: only these images. joints, nms_threshold: see `evaluate_keypoints` and `keypoint_results`.
+    image_ids: only these images. joints: see `evaluate_keypoints`; nms_threshold, rank: see `keypoint_results`.
     partial: where results are kept while it runs, and stay if it fails or is interrupted; removed at the end.
     protocol: further facts to write down (weights, flip test). skeleton: of the annotations and the predictor.
     workers: batches at the same time, see `parallel.map_ahead`; progress: a bar.
@@ -90,8 +93,12 @@ def run_coco(
     paths = {image["id"]: Path(images_dir) / image["file_name"] for image in images}
     _check_present(paths)
     collected, started = _Collected(), time.perf_counter()
+
+    def as_results(image_id: int, people: Poses2D) -> list[dict]:
+        return keypoint_results(image_id, people, nms_threshold=nms_threshold, rank=rank)
+
     try:
-        _collect(predictor, images, paths, given, batch_size, progress, nms_threshold, collected, partial, workers)
+        _collect(predictor, images, paths, given, batch_size, progress, as_results, collected, partial, workers)
     except BaseException as error:
         if partial is None or not collected.image_ids:
             raise
@@ -105,7 +112,7 @@ def run_coco(
         "images": len(wanted),
         "images_with_people_labelled": len(_given_boxes(truth).keys() & wanted),
         "joints": len(chosen_joints(truth, joints, skeleton)),
-        "score": "box score x mean score of the joints over 0.2",
+        "score": f"box score x {_RANKS[rank]}",
         "oks_nms": nms_threshold,
         "max_people_an_image": 20,
         "evaluator": f"pycocotools {version('pycocotools')}",
@@ -174,7 +181,7 @@ def _collect(
     given: dict[int, Detections] | None,
     batch_size: int,
     progress: bool,
-    nms_threshold: float | None,
+    as_results: Callable[[int, Poses2D], list[dict]],
     collected: _Collected,
     partial: str | Path | None,
     workers: int,
@@ -195,7 +202,7 @@ def _collect(
             if given is not None:
                 poses = [replace(people, box_scores=given[i].scores) for i, people in zip(ids, poses, strict=True)]
             for image_id, people in zip(ids, poses, strict=True):
-                collected.keypoints += keypoint_results(image_id, people, nms_threshold=nms_threshold)
+                collected.keypoints += as_results(image_id, people)
                 collected.bbox += box_results(image_id, people)
             collected.image_ids += ids
             bar.update(len(ids))

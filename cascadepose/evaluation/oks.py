@@ -38,6 +38,20 @@ def oks(
     return (similarity * counts).sum(-1) / np.maximum(counts.sum(-1), 1)
 
 
+def expected_oks(
+    scores: np.ndarray, spread: np.ndarray, areas: np.ndarray, sigmas: Sequence[float] = COCO17.sigmas
+) -> np.ndarray:
+    """The OKS in 0..1 that poses themselves promise: [P].
+
+    scores [P,K]: probability of each joint; spread [P,K,2] px: one standard deviation of its error in x and in y; areas
+    [P] px^2 of the people. The mean of exp(-d^2 / (2 area (2 sigma)^2)) over a Gaussian d, times the score, over the
+    joints, each as heavy as its score: joints that are not there are not annotated either.
+    """
+    tolerance = np.asarray(areas, np.float64)[:, None] * (2 * np.asarray(sigmas, np.float64)) ** 2
+    similarity = (1 + np.asarray(spread, np.float64) ** 2 / (tolerance + np.spacing(1))[..., None]).prod(-1) ** -0.5
+    return (similarity * scores**2).sum(-1) / np.maximum(scores.sum(-1), np.spacing(1))
+
+
 def needed_sigmas(skeleton: Skeleton) -> np.ndarray:
     """The sigmas [K] of a skeleton. Raises InputError where it has none."""
     if skeleton.sigmas is None:

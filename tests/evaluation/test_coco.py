@@ -189,6 +189,17 @@ def test_results_from_poses(rng):
     assert keypoint_results(7, Poses2D.empty()) == box_results(7, Poses2D.empty()) == []
 
 
+def test_people_ranked_by_the_oks_that_they_promise(rng):
+    """Those whose joints are said to be off come last, whatever the scores of their joints."""
+    found = poses(rng)
+    found.scores[:], found.box_scores[:] = 0.9, 0.8
+    found.sigma[1] = 20.0
+    scores = [entry["score"] for entry in keypoint_results(1, found, rank="oks")]
+    assert scores[1] < 0.5 * scores[0]
+    assert scores[0] == scores[2]
+    assert scores[0] == pytest.approx(0.8 * 0.9, rel=0.1)
+
+
 def test_results_without_doubles(rng):
     found = poses(rng)
     doubled = found[[0, 1, 1, 2, 0]]

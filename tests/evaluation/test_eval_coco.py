@@ -44,12 +44,13 @@ def main(coco_dataset, weights):
 
 def test_annotated_boxes(main, tmp_path, capsys):
     out = tmp_path / "new" / "report.json"
-    assert main("--json", out, "--flip-test", "--batch-size", 3) == 0
+    assert main("--json", out, "--flip-test", "--batch-size", 3, "--rank", "oks") == 0
     report = json.loads(out.read_text())
     assert tuple(report["keypoints"]) == KEYPOINT_METRICS
     assert report["bbox"] == {}
     assert report["protocol"]["flip_test"] is True
     assert len(report["protocol"]["weights_sha256"]) == 64
+    assert report["protocol"]["score"] == "box score x expected OKS"
     assert [path.name for path in out.parent.iterdir()] == ["report.json"]
     assert capsys.readouterr().out.startswith("keypoints AP 0.")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cascadepose.evaluation.oks import oks, oks_nms
+from cascadepose.evaluation.oks import expected_oks, oks, oks_nms
 from cascadepose.skeletons import COCO17
 
 
@@ -45,6 +45,23 @@ def test_bounds(rng):
     assert oks(pose, pose + 1e5, area=1000.0).item() == pytest.approx(0)
     assert oks(pose, pose, np.zeros((1, 17), bool), 1000.0).item() == 0
     assert oks(np.zeros((0, 17, 2)), pose, area=1.0).shape == (0, 1)
+
+
+def test_the_oks_that_poses_promise_is_the_one_they_have(rng):
+    """Poses that are off by as much as they say, and differently in x and y: the mean OKS of many of them."""
+    area, spread = 2500.0, rng.uniform(1, 15, (17, 2))
+    truth = rng.uniform(0, 100, (1, 17, 2))
+    drawn = truth + rng.normal(size=(20_000, 17, 2)) * spread
+    promised = expected_oks(np.ones((1, 17)), spread[None], np.array([area]))
+    assert promised.item() == pytest.approx(oks(drawn, truth, area=area).mean(), abs=0.005)
+
+
+def test_joints_that_are_not_there_promise_nothing():
+    scores, spread = np.zeros((3, 17)), np.ones((3, 17, 2))
+    scores[0, :4], scores[1, :4] = 0.9, 0.5
+    spread[:, 4:] = 1e6
+    sure, doubtful, nobody = expected_oks(scores, spread, np.full(3, 1e8))
+    assert (sure, doubtful, nobody) == (pytest.approx(0.9, abs=1e-3), pytest.approx(0.5, abs=1e-3), 0.0)
 
 
 def loop_nms(keypoints, scores, areas, threshold):
