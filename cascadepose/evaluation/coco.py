@@ -117,14 +117,14 @@ def keypoint_results(
     """The people of one image as COCO keypoint results.
 
     rank: a person's score is the box score times, for "joints", the mean score of the joints above `min_joint_score`
-        (0 if there are none), PRTR's and HRNet's rescoring; for "oks", the OKS that the spreads of the joints promise
-        (`expected_oks`), for models that state them.
+        (0 if there are none), PRTR's and HRNet's rescoring; for "oks", the fifth root of the OKS that the spreads
+        of the joints promise (`expected_oks`), for models that state them.
     nms_threshold: drop people whose OKS with a better one exceeds it (official: 0.9).
     """
     areas = (poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]).prod(1)
     if rank == "oks":
         sigmas = needed_sigmas(poses.skeleton)
-        scores = poses.box_scores * expected_oks(poses.scores, poses.sigma, areas * AREA_OF_BOX, sigmas)
+        scores = poses.box_scores * expected_oks(poses.scores, poses.sigma, areas * AREA_OF_BOX, sigmas) ** (1 / 5)
     else:
         confident = poses.scores > min_joint_score
         scores = poses.box_scores * (poses.scores * confident).sum(1) / np.maximum(confident.sum(1), 1)

@@ -34,7 +34,7 @@ from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.types import Detections, Poses2D
 
 SAVE_EVERY = 60.0  # seconds between writes of the partial results
-_RANKS = {"joints": "mean score of the joints over 0.2", "oks": "expected OKS"}
+_RANKS = {"joints": "mean score of the joints over 0.2", "oks": "fifth root of the expected OKS"}
 
 
 class Predictor(Protocol):

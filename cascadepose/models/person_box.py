@@ -3,13 +3,14 @@
 A second look at its boxes (Cascade R-CNN, Cai and Vasconcelos, CVPR 2018), by queries beside those of the
 joints. Each of four queries, one an edge, has a heat map of where the person reaches furthest (ExtremeNet, Zhou et al.,
 CVPR 2019); as the annotation knows the edge and not the point, the map is summed along the edge before it is read.
+Queries add nothing to what is read: two that do may change places, top for bottom, and are then both imprecise.
 """
 
 import torch
 from torch import Tensor, nn
 
 from cascadepose.boxes import xyxy_to_cxcywh
-from cascadepose.models.transformer import MLP, inverse_sigmoid
+from cascadepose.models.transformer import MLP
 
 EDGES = 4  # left, top, right, bottom
 
@@ -23,11 +24,8 @@ class PersonBox(nn.Module):
     def __init__(self, d_model: int):
         super().__init__()
         self.queries = nn.Embedding(EDGES, d_model)
-        self.offset = MLP(d_model, d_model, 1, 3)
         self.quality = MLP(EDGES * d_model, d_model, 1, 2)
         nn.init.normal_(self.queries.weight, std=0.1)
-        nn.init.zeros_(self.offset.layers[-1].weight)
-        nn.init.zeros_(self.offset.layers[-1].bias)
 
     def forward(self, hs: Tensor, heatmaps: Tensor, sharpness: float) -> list[dict[str, Tensor]]:
         """hs [L, N, 4, C], heat maps [L, N, 4, h, w] (logits) -> one answer a layer.
@@ -37,7 +35,6 @@ class PersonBox(nn.Module):
         """
         columns, rows = heatmaps[:, :, 0::2].logsumexp(-2), heatmaps[:, :, 1::2].logsumexp(-1)
         edges = torch.stack([expected(columns * sharpness), expected(rows * sharpness)], dim=-1).flatten(-2)
-        edges = (inverse_sigmoid(edges) + self.offset(hs)[..., 0]).sigmoid()
         low, high = torch.minimum(edges[..., :2], edges[..., 2:]), torch.maximum(edges[..., :2], edges[..., 2:])
         boxes = xyxy_to_cxcywh(torch.cat([low, high], dim=-1))
         quality = self.quality(hs.flatten(-2))[..., 0]

@@ -23,10 +23,10 @@ def mean_of_boxes(answer: dict, other: dict) -> dict:
 
 
 def agreed(scores: Tensor, quality: Tensor) -> Tensor:
-    """What both stages think of a box: the geometric mean of the detector's score and, twice, the keypoint stage's
-    quality, which is the better judge of the two.
+    """What both stages think of a box: the geometric mean of the detector's score and, four times, the keypoint stage's
+    quality, which is by far the better judge.
     """
-    return (scores * quality.square()) ** (1 / 3)
+    return (scores * quality**4) ** (1 / 5)
 
 
 def best_of(boxes: Tensor, scores: Tensor, batch_index: Tensor, threshold: float, max_iou: float | None) -> Tensor:

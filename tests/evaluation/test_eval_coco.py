@@ -50,7 +50,7 @@ def test_annotated_boxes(main, tmp_path, capsys):
     assert report["bbox"] == {}
     assert report["protocol"]["flip_test"] is True
     assert len(report["protocol"]["weights_sha256"]) == 64
-    assert report["protocol"]["score"] == "box score x expected OKS"
+    assert report["protocol"]["score"] == "box score x fifth root of the expected OKS"
     assert [path.name for path in out.parent.iterdir()] == ["report.json"]
     assert capsys.readouterr().out.startswith("keypoints AP 0.")
 

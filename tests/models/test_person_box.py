@@ -74,6 +74,15 @@ def test_the_best_of_each_image_are_kept_best_first():
     assert len(best_of(boxes[:0], scores[:0], index[:0], 0.1, 0.6)) == 0
 
 
+def test_what_both_stages_think_of_a_box():
+    """Between their opinions, nearer to the keypoint stage's; nothing where either sees nobody."""
+    scores = agreed(torch.tensor([0.5, 0.2, 0.8, 0.0]), torch.tensor([0.5, 0.8, 0.2, 0.9]))
+    assert scores[0] == pytest.approx(0.5)
+    assert 0.5 < scores[1] < 0.8
+    assert 0.2 < scores[2] < 0.5
+    assert scores[3] == 0
+
+
 @pytest.fixture(scope="module")
 def prtr() -> PRTR:
     torch.manual_seed(0)
@@ -94,9 +103,8 @@ def with_quality(prtr: PRTR, logit: float) -> PRTR:
 @pytest.mark.parametrize("flip_test", [False, True])
 def test_the_keypoint_stage_may_believe_whom_the_detector_doubts(prtr, make_image, flip_test):
     frames = [make_image(60, 90), make_image(80, 60)]
-    detected = PosePredictor(prtr, threshold=0.0).predict(frames)
-    scores = [agreed(torch.tensor(p.box_scores) ** 2, torch.ones(len(p))) for p in detected]  # of quality 1/2 at random
-    assert all(len(s) for s in scores)
+    unsure = PosePredictor(with_quality(prtr, 0.0), threshold=0.0, flip_test=flip_test).predict(frames)
+    assert all(len(p) and (p.box_scores < 0.6).all() for p in unsure)
     sure = PosePredictor(with_quality(prtr, 30.0), threshold=0.6, flip_test=flip_test).predict(frames)
     doubtful = PosePredictor(with_quality(prtr, -30.0), threshold=0.6, flip_test=flip_test).predict(frames)
     assert all(len(p) and (p.box_scores > 0.6).all() for p in sure)

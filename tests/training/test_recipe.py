@@ -50,7 +50,7 @@ def test_bad_recipes(file, text, message):
 
 def test_the_default_recipe_can_be_read(repository):
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
-    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 5
+    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 6
     last = {step.stage: read_yaml(step.config)["train"]["output_dir"] for step in default.steps}
     assert {stage: f"{folder}/best.safetensors" for stage, folder in last.items()} == {
         stage: default.package[stage] for stage in last
