@@ -33,15 +33,20 @@ class Preset:
     keypoint_flip_test  average joints with those of the mirrored crop
     flip_test           average the lifter's answer with that for the mirrored person
     looks               how often weights that correct their boxes do so, see PosePredictor
+    detect_every        frames of a video that share a look of the detector, see Pipeline
     """
 
     detector_side: int | None
     keypoint_flip_test: bool
     flip_test: bool
     looks: int
+    detect_every: int
 
 
-PRESETS = {"accurate": Preset(None, True, True, looks=2), "fast": Preset(256, False, False, looks=1)}
+PRESETS = {
+    "accurate": Preset(None, True, True, looks=2, detect_every=1),
+    "fast": Preset(256, False, False, looks=1, detect_every=3),
+}
 
 
 def load(
@@ -66,7 +71,7 @@ def load(
     preset     "accurate" or "fast", see PRESETS
     backend    what the networks run on: "torch", or "onnx" for onnxruntime (docs/onnx.md)
     onnx_folder  of files of `export_onnx`; None keeps them in the user's cache directory, exported at first use
-    batch_size  frames at a time; None is 8 on a GPU and 2 on a CPU, where every thread works on its own
+    batch_size  frames at a time; None is 9 on a GPU and 3 on a CPU, where every thread works on its own
     settings   see Pipeline
 
     Weights whose joints the lifter cannot be given (see `skeletons`) make a pipeline for 2D only, whose results say so.
@@ -79,8 +84,8 @@ def load(
         raise InputError(f"unknown preset {preset!r}; use one of: {', '.join(PRESETS)}")
     chosen, device = PRESETS[preset], pick_device(device)
     flip_test = chosen.flip_test if flip_test is None else flip_test
-    batch_size = batch_size or (2 if device.type == "cpu" else 8)
-    settings = {"workers": workers_on(device)} | settings
+    batch_size = batch_size or (3 if device.type == "cpu" else 9)
+    settings = {"workers": workers_on(device), "detect_every": chosen.detect_every} | settings
     prtr = load_model(weights, device=device, kind="prtr")
     threshold = prtr.threshold if threshold is None else threshold
     if not 0 < threshold < 1:

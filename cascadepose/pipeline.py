@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = "interrupted"  # how VideoResult.incomplete begins after Ctrl-C
 _SPACE = SpaceSettings()
+_CLOSE = 20.0  # frames a second from which on a detector's boxes are good for the next frame, too
 
 
 class Predictor(Protocol):
@@ -45,7 +46,7 @@ class Predictor(Protocol):
 
     timings: dict[str, float]
 
-    def predict(self, frames: list[np.ndarray]) -> list[Poses2D]: ...
+    def predict(self, frames: list[np.ndarray], *, detect_every: int = 1) -> list[Poses2D]: ...
 
 
 class Pipeline:
@@ -56,6 +57,8 @@ class Pipeline:
     lifter        makes 3D of tracks; None for 2D only
     threshold     box score at which a person is believed
     batch_size    frames a batch
+    detect_every  of a video's frames, the detector sees the middle one of so many, see PosePredictor.predict; in videos
+                  of fewer than 20 frames a second, in streams and pictures it sees them all
     workers       batches that are worked on at the same time, each on one thread, see parallel.map_ahead
     flip_test     average the lifter's answer with that for the mirrored person
     max_gap       seconds, see Tracker; max_absence the same
@@ -80,13 +83,14 @@ class Pipeline:
         smooth: str = "butterworth",
         cutoff: float = CUTOFF,
         workers: int = 1,
+        detect_every: int = 1,
     ) -> None:
         check_smoothing(smooth, cutoff)
         self.predictor, self.lifter = predictor, lifter
         self.threshold, self.batch_size, self.flip_test = threshold, batch_size, flip_test
         self.max_gap, self.max_absence, self.space = max_gap, max_absence, space
         self.weights, self.notes = weights or {}, notes
-        self.smooth, self.cutoff, self.workers = smooth, cutoff, workers
+        self.smooth, self.cutoff, self.workers, self.detect_every = smooth, cutoff, workers, detect_every
 
     def __call__(
         self,
@@ -121,7 +125,8 @@ class Pipeline:
         try:
             with bar as advance, _recorder(record, frames) as recorder:
                 try:
-                    for frame, poses in self.poses(islice(frames, max_frames), clock, 1 if frames.live else None):
+                    seen, size = islice(frames, max_frames), 1 if frames.live else None
+                    for frame, poses in self.poses(seen, clock, size, self._detect_every(frames)):
                         with clock.stage("track"):
                             builder.add(frame.index, poses, tracker.update(frame.timestamp, poses))
                         times.append(frame.timestamp)
@@ -185,16 +190,26 @@ class Pipeline:
         return stream(self, source, fps, max_frames, smooth, flip_test, drop_late, clock)
 
     def poses(
-        self, frames: Iterable[Frame], clock: StageClock | None = None, batch_size: int | None = None
+        self,
+        frames: Iterable[Frame],
+        clock: StageClock | None = None,
+        batch_size: int | None = None,
+        detect_every: int = 1,
     ) -> Iterator[tuple[Frame, Poses2D]]:
         """Each frame with the people in it, in order, one batch a worker in memory at a time.
+
+        detect_every: see PosePredictor.predict; only of frames that follow each other closely.
 
         Where the source raises InputError, the frames read before are finished first.
         """
         clock = clock or StageClock()
         workers = 1 if batch_size else self.workers
         batches = _batches(clock.waiting("decode", frames), batch_size or self.batch_size)
-        answers = map_ahead(lambda batch: self.predictor.predict([frame.image for frame in batch]), batches, workers)
+
+        def predict(batch: list[Frame]) -> list[Poses2D]:
+            return self.predictor.predict([frame.image for frame in batch], detect_every=detect_every)
+
+        answers = map_ahead(predict, batches, workers)
         while True:
             before = dict(self.predictor.timings)
             waited = clock.unnamed()
@@ -207,6 +222,11 @@ class Pipeline:
             for stage, seconds in found.items():
                 clock.add(stage, seconds)
             yield from zip(*answer, strict=True)
+
+    def _detect_every(self, frames: FrameSource) -> int:
+        """How many frames share a look of the detector: in a twentieth of a second people hardly move."""
+        close = not (frames.live or frames.loose) and (frames.fps or 0.0) >= _CLOSE
+        return self.detect_every if close else 1
 
     def lift(self, tracks: list[Track], frame_size: tuple[int, int], clock: StageClock | None = None) -> list[Track]:
         """The tracks with 3D joints; the windows of all people share batches."""

@@ -51,10 +51,17 @@ class PosePredictor:
         self._counting = Lock()
 
     @torch.inference_mode()
-    def predict(self, frames: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray] | None = None) -> list[Poses2D]:
+    def predict(
+        self,
+        frames: Sequence[np.ndarray],
+        boxes_xyxy: Sequence[np.ndarray] | None = None,
+        detect_every: int = 1,
+    ) -> list[Poses2D]:
         """uint8 RGB frames [H, W, 3] of any sizes -> the people in each, in its pixels.
 
         boxes_xyxy: [P, 4] for each frame, people to look at instead of the detector's; their box scores are 1.
+        detect_every: of frames that follow each other closely, the detector sees the middle one of so many. A model
+            that looks again corrects its boxes in each frame for itself; for any other it sees every frame.
 
         Raises InputError for a frame that is not uint8 [H, W, 3].
         """
@@ -64,17 +71,19 @@ class PosePredictor:
         started = perf_counter()
         batch = _as_batch(frames).to(self.device)
         detections: dict = {}
+        again = boxes_xyxy is None and self.prtr.looks_again
+        shared = detect_every if again and self.prtr.crop == "image" and len(set(batch.sizes)) == 1 else 1
         if boxes_xyxy is None or self.prtr.crop == "features":
-            detections = self._detect(batch)
+            detections = self._detect(batch.every(shared))
         if boxes_xyxy is None:
-            boxes, box_scores, index = self.prtr.select_people(detections, self.prtr.looks_from(self.threshold))
+            people = self.prtr.select_people(detections, self.prtr.looks_from(self.threshold))
+            boxes, box_scores, index = people if shared == 1 else _in_neighbours(*people, shared, len(batch))
         else:
             boxes, index = self._given_boxes(boxes_xyxy, batch)
             box_scores = boxes.new_ones(len(boxes))
         self._synchronize()
         detected = perf_counter()
         people = {"boxes": boxes, "box_scores": box_scores, "index": index}
-        again = boxes_xyxy is None and self.prtr.looks_again
         for further in reversed(range(self.looks if again else 1)):
             people |= self._joints(batch, people["boxes"], people["index"], detections, self.flip_test and not further)
             if again:
@@ -168,6 +177,15 @@ def _as_batch(frames: Sequence[np.ndarray]) -> ImageBatch:
     if len({frame.shape for frame in frames}) == 1:
         return ImageBatch(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2), (frames[0].shape[:2],) * len(frames))
     return ImageBatch.from_list([torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1) for frame in frames])
+
+
+def _in_neighbours(
+    boxes: Tensor, scores: Tensor, index: Tensor, shared: int, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """People of the middle of every `shared` frames -> the same boxes in each of these, of `count` frames in all."""
+    frames = index[:, None] * shared + torch.arange(shared, device=index.device)
+    there = frames < count
+    return boxes[:, None].expand(-1, shared, -1)[there], scores[:, None].expand_as(frames)[there], frames[there]
 
 
 def _named(joints: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:

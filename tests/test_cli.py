@@ -27,7 +27,7 @@ def fake_models(monkeypatch, make_people):
         timings = {"detect": 0.0, "keypoints": 0.0}
         done, stop_at = 0, None
 
-        def predict(self, frames):
+        def predict(self, frames, detect_every=1):
             if self.stop_at is not None and self.done >= self.stop_at:
                 raise KeyboardInterrupt
             first, self.done = self.done, self.done + len(frames)

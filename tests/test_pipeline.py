@@ -26,7 +26,7 @@ class ScriptedPredictor:
         self.script, self.stop_at, self.done, self.batches = script, stop_at, 0, []
         self.timings = {"detect": 0.0, "keypoints": 0.0}
 
-    def predict(self, frames):
+    def predict(self, frames, detect_every=1):
         if self.stop_at is not None and self.done + len(frames) > self.stop_at:
             raise KeyboardInterrupt
         self.batches.append(len(frames))
@@ -216,11 +216,26 @@ def test_real_video(shared):
     assert 1.0 < np.median(height) < 2.2
 
 
+@pytest.mark.parametrize(("fps", "together"), [(25.0, 3), (20.0, 3), (12.0, 1)])
+def test_frames_share_a_look_of_the_detector_where_they_are_close(make_people, fps, together):
+    asked = []
+
+    class Asked(ScriptedPredictor):
+        def predict(self, frames, detect_every=1):
+            asked.append(detect_every)
+            return super().predict(frames)
+
+    predictor = Asked([make_people([(40, 30, 50, 0)])] * 8)
+    Pipeline(predictor, batch_size=4, detect_every=3)(video(8), fps=fps, progress=False)
+    assert set(asked) == {together}
+
+
 def test_presets_differ_in_the_work_they_do():
     accurate, fast = load(device="cpu"), load(device="cpu", preset="fast")
     assert fast.predictor.prtr.detector_side < accurate.predictor.prtr.detector_side
     assert (accurate.predictor.flip_test, accurate.flip_test) == (True, True)
     assert (fast.predictor.flip_test, fast.flip_test) == (False, False)
+    assert (accurate.detect_every, fast.detect_every) == (1, 3)
     assert fast.weights["keypoints"]["preset"] == "fast"
     assert load(device="cpu", preset="fast", flip_test=True).flip_test
     with pytest.raises(InputError, match="accurate, fast"):

@@ -71,6 +71,52 @@ def test_no_look_at_all(prtr):
         PosePredictor(prtr, looks=0)
 
 
+@pytest.fixture(scope="module")
+def looking_again():
+    torch.manual_seed(0)
+    ordered = {"num_queries": 17, "matching": "ordered", "readout": "heatmap", "person_box": True}
+    keypoints = {"backbone": BACKBONE, "transformer": TRANSFORMER | ordered, "crop_size": [64, 48]}
+    detector = {"backbone": BACKBONE, "num_queries": 6, **TRANSFORMER}
+    return PRTR(detector, keypoints, detector_side=64, max_people=3, look_threshold=0.0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_frames_that_share_a_look_of_the_detector(looking_again, make_image, monkeypatch, count):
+    """Where nothing moves the answer is that of a look at each frame; the detector sees the middle ones only."""
+    detected = []
+    detect = looking_again.detect
+    monkeypatch.setattr(looking_again, "detect", lambda batch: detected.append(batch) or detect(batch))
+    frames, predictor = [make_image(60, 90)] * count, PosePredictor(looking_again, threshold=0.0)
+    each, shared = predictor.predict(frames), predictor.predict(frames, detect_every=3)
+    assert [len(batch) for batch in detected] == [count, -(-count // 3)]
+    for one, other in zip(each, shared, strict=True):
+        assert len(one) == len(other) > 0
+        np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-3)
+        np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-3)
+        np.testing.assert_allclose(one.box_scores, other.box_scores, atol=1e-5)
+
+
+def test_shared_looks_are_at_the_middle_and_answered_in_each_frame(looking_again, make_image):
+    """Boxes come from the middle frame of three, joints from each frame's own pixels."""
+    frames = [make_image(60, 90) for _ in range(5)]
+    predictor = PosePredictor(looking_again, threshold=0.0)
+    found = predictor.predict(frames, detect_every=3)
+    for middle, others in ((1, (0, 2)), (3, (4,))):
+        alone = predictor.predict([frames[middle]])[0]
+        np.testing.assert_allclose(found[middle].keypoints, alone.keypoints, atol=1e-3)
+        for other in others:
+            again = predictor.predict([frames[other], frames[middle], frames[other]], detect_every=3)
+            np.testing.assert_allclose(found[other].keypoints, again[0].keypoints, atol=1e-3)
+            assert np.abs(found[other].keypoints - found[middle].keypoints).max() > 0.1
+
+
+def test_boxes_that_nobody_corrects_are_not_shared(prtr, make_image):
+    frames = [make_image(60, 90) for _ in range(3)]
+    predictor = PosePredictor(prtr, threshold=0.0)
+    for one, other in zip(predictor.predict(frames), predictor.predict(frames, detect_every=3), strict=True):
+        np.testing.assert_array_equal(one.boxes_xyxy, other.boxes_xyxy)
+
+
 def test_nobody(prtr, make_image):
     assert len(PosePredictor(prtr, threshold=1.0).predict([make_image()])[0]) == 0
     assert PosePredictor(prtr).predict([]) == []

@@ -1,6 +1,7 @@
 """Heat maps of queries over the pixels of a crop, and how places are read from them."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -88,10 +89,12 @@ def around_peak(logits: Tensor) -> Tensor:
     where a map has two, a place between them is neither.
     """
     height, width = logits.shape[-2:]
-    peak = _in_windows(logits).flatten(-2).argmax(-1)[..., None]
+    shares = _in_windows(logits)
+    row = shares.amax(-1).argmax(-1, keepdim=True)
+    column = shares.take_along_dim(row[..., None], dim=-2)[..., 0, :].argmax(-1, keepdim=True)
     reach = max(height // 8, width // 8, WINDOW // 2)
-    rows = (torch.arange(height, device=logits.device) - peak // width).abs() <= reach
-    columns = (torch.arange(width, device=logits.device) - peak % width).abs() <= reach
+    rows = (torch.arange(height, device=logits.device) - row).abs() <= reach
+    columns = (torch.arange(width, device=logits.device) - column).abs() <= reach
     return soft_argmax(logits.masked_fill(~(rows[..., None] & columns[..., None, :]), -torch.inf))
 
 
@@ -105,4 +108,8 @@ def agreement(logits: Tensor) -> Tensor:
 def _in_windows(logits: Tensor) -> Tensor:
     """How much of a map [N, ..., h, w] lies in the window around each of its cells."""
     heat = logits.flatten(-2).softmax(-1).unflatten(-1, logits.shape[-2:])
-    return F.avg_pool2d(heat.flatten(0, -3)[:, None], WINDOW, 1, WINDOW // 2).view_as(heat) * WINDOW**2
+    for axis, margins in ((-1, (WINDOW // 2,) * 2), (-2, (0, 0, *(WINDOW // 2,) * 2))):
+        padded, cells = F.pad(heat, margins), heat.shape[axis]
+        # shifted additions: they are vectorised, which pooling on a CPU is not
+        heat = reduce(torch.add, (padded.narrow(axis, shift, cells) for shift in range(WINDOW)))
+    return heat

@@ -90,6 +90,12 @@ class ImageBatch:
         """[len(indices), 3, *size] un-padded images that share `size`."""
         return self.images[indices, :, : size[0], : size[1]]
 
+    def every(self, count: int) -> "ImageBatch":
+        """The middle one of every `count` images; of what is left over at the end, the middle one as well."""
+        starts = range(0, len(self), count)
+        middles = [(start + min(start + count, len(self)) - 1) // 2 for start in starts]
+        return ImageBatch(self.images[middles], tuple(self.sizes[middle] for middle in middles))
+
     def resized(self, max_side: int) -> "ImageBatch":
         """Every image scaled, aspect kept, so that its longer side is `max_side`; differentiable.
 
