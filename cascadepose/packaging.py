@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cascadepose.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def package_prtr(
     detector: str | Path,
-    keypoints: str | Path,
+    keypoints: str | Path | Sequence[str | Path],
     out: str | Path,
     info: Mapping[str, Any],
     side: int = 320,
@@ -22,7 +25,8 @@ def package_prtr(
 ) -> Path:
     """Write a two-stage PRTR with folded backbones; returns `out`.
 
-    detector, keypoints  weights of the two stages, as training writes them; a PRTR gives its detector too
+    detector, keypoints  weights of the two stages, as training writes them; a PRTR gives its detector too; of
+                         several keypoint stages, one trained on from the other, the mean is packaged
     info                 facts that stay with the weights: data, recipe, scores, licence
     side                 longer side in px of the picture that the detector sees
     threshold            person score from which a person is believed
@@ -36,7 +40,7 @@ def package_prtr(
 
     whole = weights_info(detector).kind == "prtr"
     first = load_model(detector).detector if whole else load_model(detector, kind="person_detector")
-    parts = first, load_model(keypoints, kind="keypoint_estimator")
+    parts = first, mean_of_weights([keypoints] if isinstance(keypoints, str | Path) else keypoints)
     for part in parts:  # `config` is what the package's model is built from
         if not part.config["backbone"].get("folded", False):
             part.backbone.fold()
@@ -60,3 +64,25 @@ def package_prtr(
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from None
     return Path(out)
+
+
+def mean_of_weights(files: Sequence[str | Path], kind: str = "keypoint_estimator") -> nn.Module:
+    """The model whose weights are the mean of those in `files`: better than each, where all of them were trained on
+    from the same weights (model soups, Wortsman et al., ICML 2022, section 3).
+
+    Raises InputError for no file, files that cannot be read, of another kind, or of models of different shapes.
+    """
+    from cascadepose.hub import load_model
+
+    models = [load_model(file, kind=kind) for file in files]
+    if not models:
+        raise InputError(f"no weights of a {kind} given; name at least one file")
+    for file, model in zip(files, models, strict=True):
+        if model.config != models[-1].config:
+            raise InputError(f"{file} and {files[-1]} are of different shapes and have no mean; give one of them")
+    states, mean = [model.state_dict() for model in models], models[-1].state_dict()
+    for name, tensor in mean.items():
+        if tensor.is_floating_point():
+            mean[name] = sum(state[name].double() for state in states).div(len(states)).to(tensor.dtype)
+    models[-1].load_state_dict(mean)
+    return models[-1]

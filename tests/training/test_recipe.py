@@ -1,11 +1,13 @@
 """Recipes: the steps run in order with their options, and the result is packaged."""
 
 import pytest
+import torch
 
 from cascadepose.config import read_yaml
 from cascadepose.errors import InputError
-from cascadepose.hub import load_model
-from cascadepose.packaging import package_prtr
+from cascadepose.hub import load_model, save_model
+from cascadepose.models.lifters.dstformer import DSTformer
+from cascadepose.packaging import mean_of_weights, package_prtr
 from cascadepose.tasks import detector, keypoints
 from cascadepose.training import recipe
 
@@ -50,11 +52,10 @@ def test_bad_recipes(file, text, message):
 
 def test_the_default_recipe_can_be_read(repository):
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
-    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 6
-    last = {step.stage: read_yaml(step.config)["train"]["output_dir"] for step in default.steps}
-    assert {stage: f"{folder}/best.safetensors" for stage, folder in last.items()} == {
-        stage: default.package[stage] for stage in last
-    }
+    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 7
+    folders = [read_yaml(step.config)["train"]["output_dir"] for step in default.steps]
+    weights = [f"{folder}/best.safetensors" for folder in folders]
+    assert [default.package["detector"], *default.package["keypoints"]] == [weights[0], *weights[-2:]]
 
 
 def test_both_stages_are_packaged_as_one_model(coco_people, tmp_path):
@@ -76,5 +77,28 @@ def test_both_stages_are_packaged_as_one_model(coco_people, tmp_path):
     out = package_prtr(**stages, out=tmp_path / "prtr.safetensors", info={"data": "none"}, side=64, threshold=0.3)
     model = load_model(out, kind="prtr")
     assert (model.detector_side, model.threshold) == (64, 0.3)
+    both = package_prtr(stages["detector"], [stages["keypoints"]] * 2, tmp_path / "both.safetensors", {}, 64, 0.3)
+    packaged = load_model(both).state_dict()
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(packaged[name], tensor)
     with pytest.raises(InputError, match="person_detector"):
         package_prtr(stages["keypoints"], stages["keypoints"], tmp_path / "x.safetensors", {})
+
+
+def test_the_mean_of_weights(tmp_path):
+    def write(name, model):
+        save_model(model, tmp_path / name, "dstformer", {})
+        return tmp_path / name
+
+    sizes = {"dim": 16, "num_heads": 2, "dim_rep": 16, "maxlen": 9}
+    models = [DSTformer(depth=1, **sizes) for _ in range(3)]
+    files = [write(f"{number}.safetensors", model) for number, model in enumerate(models)]
+    mean = mean_of_weights(files, "dstformer")
+    for name, parameter in mean.named_parameters():
+        expected = sum(model.get_parameter(name) for model in models) / 3
+        torch.testing.assert_close(parameter, expected, atol=2e-3, rtol=0)  # files hold halves
+    with pytest.raises(InputError, match="at least one file"):
+        mean_of_weights([])
+    deeper = write("deeper.safetensors", DSTformer(depth=2, **sizes))
+    with pytest.raises(InputError, match="different shapes"):
+        mean_of_weights([files[0], deeper], "dstformer")
