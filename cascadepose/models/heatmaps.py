@@ -91,7 +91,8 @@ def around_peak(logits: Tensor) -> Tensor:
     height, width = logits.shape[-2:]
     shares = _in_windows(logits)
     row = shares.amax(-1).argmax(-1, keepdim=True)
-    column = shares.take_along_dim(row[..., None], dim=-2)[..., 0, :].argmax(-1, keepdim=True)
+    in_row = shares.gather(-2, row[..., None].expand_as(shares[..., :1, :]))
+    column = in_row[..., 0, :].argmax(-1, keepdim=True)
     reach = max(height // 8, width // 8, WINDOW // 2)
     rows = (torch.arange(height, device=logits.device) - row).abs() <= reach
     columns = (torch.arange(width, device=logits.device) - column).abs() <= reach
