@@ -63,9 +63,11 @@ class PosePredictor:
         detect_every: of frames that follow each other closely, the detector sees the middle one of so many. A model
             that looks again corrects its boxes in each frame for itself; for any other it sees every frame.
 
-        Raises InputError for a frame that is not uint8 [H, W, 3].
+        Raises InputError for a frame that is not uint8 [H, W, 3], and for detect_every below 1.
         """
         _check(frames)
+        if detect_every < 1:
+            raise InputError(f"detect_every {detect_every}: the detector has to see some frames; give 1 or more")
         if not frames:
             return []
         started = perf_counter()

@@ -66,9 +66,11 @@ def test_a_crowd_is_worked_on_in_parts(prtr, make_image, monkeypatch, flip_test)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
 
 
-def test_no_look_at_all(prtr):
+def test_no_look_at_all(prtr, make_image):
     with pytest.raises(InputError, match="give 1 or more"):
         PosePredictor(prtr, looks=0)
+    with pytest.raises(InputError, match="give 1 or more"):
+        PosePredictor(prtr).predict([make_image(60, 90)], detect_every=0)
 
 
 @pytest.fixture(scope="module")

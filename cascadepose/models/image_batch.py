@@ -92,6 +92,8 @@ class ImageBatch:
 
     def every(self, count: int) -> "ImageBatch":
         """The middle one of every `count` images; of what is left over at the end, the middle one as well."""
+        if count == 1:
+            return self
         starts = range(0, len(self), count)
         middles = [(start + min(start + count, len(self)) - 1) // 2 for start in starts]
         return ImageBatch(self.images[middles], tuple(self.sizes[middle] for middle in middles))
