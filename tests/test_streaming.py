@@ -24,7 +24,7 @@ class Predictor:
     def __init__(self, script):
         self.script, self.timings = script, {"detect": 0.0, "keypoints": 0.0}
 
-    def predict(self, frames):
+    def predict(self, frames, detect_every=1):
         return [self.script(int(frame[0, 0, 0]) + 256 * int(frame[0, 0, 1])) for frame in frames]
 
 
