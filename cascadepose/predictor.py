@@ -74,7 +74,7 @@ class PosePredictor:
         batch = _as_batch(frames).to(self.device)
         detections: dict = {}
         again = boxes_xyxy is None and self.prtr.looks_again
-        shared = detect_every if again and self.prtr.crop == "image" and len(set(batch.sizes)) == 1 else 1
+        shared = detect_every if again and self.prtr.crop == "image" and batch.is_uniform else 1
         if boxes_xyxy is None or self.prtr.crop == "features":
             detections = self._detect(batch.every(shared))
         if boxes_xyxy is None:

@@ -61,7 +61,7 @@ def declare(commands: Any) -> None:
         "--preset",
         choices=("accurate", "fast"),
         default="accurate",
-        help="fast: the detector sees smaller pictures, of a video every third, and people get one look",
+        help="fast: smaller pictures, every third of a video, for the detector, one look at people (default: %(default)s)",
     )
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
     add("--backend", choices=("torch", "onnx"), default="torch", help="what runs the networks (default: torch)")
