@@ -10,7 +10,8 @@ from cascadepose.benchmark import stages
 from cascadepose.cli import main
 from cascadepose.errors import InputError
 
-CASES = ["matching", "attention", "crops from pixels", "crops from features", "keypoint stage", "lifting"]
+STAGES = ["matching", "attention", "crops from pixels", "crops from features", "keypoint stage"]
+CASES = [*STAGES, "lifting", "lifting a stream"]
 
 
 def test_every_case_runs_and_both_ways_agree(tmp_path, capsys):

@@ -10,9 +10,12 @@ from torch import Tensor
 from cascadepose.benchmark import Case
 from cascadepose.benchmark.stages import photograph
 from cascadepose.models.image_batch import ImageBatch
+from cascadepose.models.lifters.causal import CausalTrack, Layout
 from cascadepose.models.lifters.feeding import answers, inputs
 from cascadepose.models.lifters.poseformer import PoseFormer
+from cascadepose.models.lifters.stream import StreamLifter
 from cascadepose.models.lifters.window import Sequence2D, lift_sequences
+from cascadepose.skeletons import COCO17
 
 RATE = 25.0
 
@@ -34,6 +37,36 @@ def lifting(device: torch.device, small: bool) -> Case:
 
     setting = f"PoseFormer of {window} frames, {frames} frames of one person, flip test"
     return Case("lifting", setting, plain, ours)
+
+
+def lifting_a_stream(device: torch.device, small: bool) -> Case:
+    """Plain: the whole window again for each new frame."""
+    from cascadepose.hub import load_model
+
+    lifter = load_model("dstformer-small-causal", device=str(device))
+    count, size = 5 if small else 75, (640, 480)
+    times = np.arange(count) / 30
+    base, phase = np.random.default_rng(0).uniform(100, 400, (2, 1, 17, 2))
+    keypoints = (base + 40 * np.sin(4 * times[:, None, None] + phase)).astype(np.float32)
+    scores = np.ones(keypoints.shape[:2], np.float32)
+
+    def plain() -> Tensor:
+        track, found = CausalTrack(Layout.of(lifter), lifter.frame_rate), []
+        for frame in zip(times, keypoints, scores, strict=True):
+            (points, point_scores), place = track.push(*frame)
+            x = inputs(lifter, points[None], point_scores[None], size, "coco17")
+            with torch.no_grad():
+                found.append(answers(lifter, x, np.array([[place]]), False)[0].cpu())
+        return torch.cat(found)
+
+    def ours() -> Tensor:
+        stream = StreamLifter(lifter, size, COCO17)
+        frames = zip(times, keypoints, scores, strict=True)
+        found = [stream.push(time, [0], points[None], score[None]) for time, points, score in frames]
+        return torch.from_numpy(np.concatenate(found))
+
+    setting = f"packaged causal weights, windows of {lifter.num_frames} frames, {count} frames of one person at 30 Hz"
+    return Case("lifting a stream", setting, plain, ours)
 
 
 def whole_video(device: torch.device, small: bool) -> Case:
@@ -84,4 +117,4 @@ def moving_people(count: int) -> list[np.ndarray]:
     return [np.ascontiguousarray(np.roll(both, index % 24, axis=1)) for index in range(count)]
 
 
-CASES = (lifting, whole_video)
+CASES = (lifting, lifting_a_stream, whole_video)

@@ -1,9 +1,28 @@
 """Transformer blocks of lifters. Attribute names follow the official ones, so that published checkpoints load."""
 
+from dataclasses import dataclass
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+
+
+@dataclass
+class Past:
+    """What an attention saw of tokens that are not given to it again: keys and values [N, heads, S, C / heads].
+
+    Afterwards `new` holds those of the tokens that it was given.
+    """
+
+    keys: Tensor
+    values: Tensor
+    new: tuple[Tensor, Tensor] | None = None
+
+    def before(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The past ones, then these."""
+        self.new = keys, values
+        return torch.cat([self.keys, keys], 2), torch.cat([self.values, values], 2)
 
 
 class Attention(nn.Module):
@@ -21,9 +40,14 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.qkv = nn.Linear(dim, dim * 3)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """mask, broadcast to [N, heads, L, L]: True where a token may look, instead of `causal`."""
+    def forward(self, x: Tensor, mask: Tensor | None = None, past: Past | None = None) -> Tensor:
+        """mask, broadcast to [N, heads, L, L]: True where a token may look, instead of `causal`.
+
+        past  S tokens that stand before these; the mask is then [N, heads, L, S + L]
+        """
         q, k, v = rearrange(self.qkv(x), "n l (three h d) -> three n h l d", three=3, h=self.num_heads).unbind(0)
+        if past is not None:
+            k, v = past.before(k, v)
         dropout = self.dropout if self.training else 0.0
         causal = self.causal and mask is None
         mixed = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal)
@@ -102,11 +126,11 @@ class DualStreamBlock(nn.Module):
         self.mlp_s = MLP(dim, hidden)
         self.mlp_t = MLP(dim, hidden)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """mask [B, T, T]: True where a frame may look, instead of `causal`."""
+    def forward(self, x: Tensor, mask: Tensor | None = None, past: Past | None = None) -> Tensor:
+        """mask [B, T, T]: True where a frame may look, instead of `causal`; past: of the temporal attention."""
         if self.spatial_first:
-            return self.temporal(self.spatial(x), mask)
-        return self.spatial(self.temporal(x, mask))
+            return self.temporal(self.spatial(x), mask, past)
+        return self.spatial(self.temporal(x, mask, past))
 
     def spatial(self, x: Tensor) -> Tensor:
         """Attend over the joints of each frame."""
@@ -115,11 +139,11 @@ class DualStreamBlock(nn.Module):
         frames = frames + self.mlp_s(self.norm2_s(frames))
         return rearrange(frames, "(b t) j c -> b t j c", b=x.shape[0])
 
-    def temporal(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def temporal(self, x: Tensor, mask: Tensor | None = None, past: Past | None = None) -> Tensor:
         """Attend over the frames of each joint."""
         joints = rearrange(x, "b t j c -> (b j) t c")
         mask = None if mask is None else mask.repeat_interleave(x.shape[2], 0)[:, None]
-        joints = joints + self.attn_t(self.norm1_t(joints), mask)
+        joints = joints + self.attn_t(self.norm1_t(joints), mask, past)
         joints = joints + self.mlp_t(self.norm2_t(joints))
         return rearrange(joints, "(b j) t c -> b t j c", b=x.shape[0])
 

@@ -94,12 +94,14 @@ def causal_windows(layout: Layout, places: np.ndarray, *arrays: np.ndarray) -> C
 class CausalTrack:
     """One person's past in a stream, as long as a causal lifter looks back; memory does not grow.
 
-    push() takes the pose of each frame, seen or held, and gives the window whose newest frame it is.
+    push() takes the pose of each frame, seen or held, and gives the window whose newest frame it is; `start` is then
+    the first grid point of that window.
     """
 
     def __init__(self, layout: Layout, rate: float | None) -> None:
         self._layout, self._rate = layout, rate
-        self._start = self._last_place = 0.0
+        self.start = 0
+        self._begin = self._last_place = 0.0
         self._last: list[np.ndarray] = []
         self._points: list[np.ndarray] = []  # of each array the newest grid points [n, ...]
         self._count = 0  # grid points passed so far
@@ -108,20 +110,20 @@ class CausalTrack:
         """Arrays [...] of a frame later than all before -> each array's window [trunk + 1, ...], place of its end."""
         arrays = [np.asarray(array) for array in arrays]
         if not self._last:
-            self._start, self._last = time, arrays
+            self._begin, self._last = time, arrays
             self._points = [array[None] for array in arrays]
             self._count = 1
-        place = float(grid_places(np.float64(time), self._start, self._rate))
+        place = float(grid_places(np.float64(time), self._begin, self._rate))
         newest = int(np.ceil(place))
         self._pass(newest, place, arrays)
         self._last, self._last_place = arrays, place
-        start = int(self._layout.start(np.int64(newest)))
+        self.start = int(self._layout.start(np.int64(newest)))
         oldest = self._count - len(self._points[0])
-        rows = np.clip(start + np.arange(self._layout.trunk), 0, max(self._count - 1, 0)) - oldest
+        rows = np.clip(self.start + np.arange(self._layout.trunk), 0, max(self._count - 1, 0)) - oldest
         windows = [
             np.concatenate([points[rows], array[None]]) for points, array in zip(self._points, arrays, strict=True)
         ]
-        return windows, newest - start
+        return windows, newest - self.start
 
     def _pass(self, newest: int, place: float, arrays: list[np.ndarray]) -> None:
         """Take up the grid points before `newest`; of a long pause only as many as will be looked at."""

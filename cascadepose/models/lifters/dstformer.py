@@ -1,12 +1,13 @@
 """DSTformer: dual-stream spatio-temporal transformer (MotionBERT, Zhu et al., ICCV 2023, section 3.2)."""
 
 from collections import OrderedDict
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cascadepose.models.lifters.blocks import DualStreamBlock, fuse, init_transformer
+from cascadepose.models.lifters.blocks import DualStreamBlock, Past, fuse, init_transformer
 from cascadepose.models.pretrained import Pretrained
 
 EPS = 1e-6  # the value that the published weights were trained with
@@ -122,16 +123,42 @@ class DSTformer(Pretrained, nn.Module):
                 raise ValueError("only a causal model takes positions of tips")
             times = torch.cat([times.expand(len(x), -1, -1, -1), self.temp_embed[0, positions]], dim=1)
             mask = _tips_see(frames, positions)
-        x = self.joints_embed(x) + self.pos_embed + times
+        return self._represent(self.joints_embed(x) + self.pos_embed + times, mask)
+
+    def extend(self, x: Tensor, positions: Tensor, past: list[Past]) -> Tensor:
+        """What `forward` says of a tip, without looking again at frames of its window that are in `past`.
+
+        x [B, n + 1, J, in_channels] is the n newest frames of the window and the tip, positions [B] the tip's place;
+        the frames have the places before it. past: of each temporal attention, in the order of `blocks_st` and
+        `blocks_ts` by turns, with S slots [B * J, heads, S, .] of which the first positions - n count. -> [B, J, 3].
+        """
+        if not self.causal:
+            raise ValueError("only a causal model takes frames one by one")
+        newest = x.shape[1] - 1
+        places = positions[:, None] + torch.arange(-newest, 1, device=x.device)
+        slots = torch.arange(past[0].keys.shape[2], device=x.device)
+        known = (slots < places[:, :1])[:, None].expand(-1, newest + 1, -1)
+        given = torch.ones(newest + 1, newest + 1, dtype=torch.bool, device=x.device).tril().expand(len(x), -1, -1)
+        x = self.joints_embed(x) + self.pos_embed + self.temp_embed[0, places]
+        return self.head(self._represent(x, torch.cat([known, given], -1), past)[:, -1])
+
+    def past_shape(self, slots: int) -> tuple[int, ...]:
+        """Of keys and values of `slots` frames of one person: [A, 2, J, heads, slots, C / heads], A attentions."""
+        heads, dim = self.config["num_heads"], self.config["dim"]
+        return 2 * len(self.blocks_st), 2, self.config["num_joints"], heads, slots, dim // heads
+
+    def _represent(self, x: Tensor, mask: Tensor | None, past: list[Past] | None = None) -> Tensor:
+        memory = repeat(None) if past is None else iter(past)
         for i, (block_st, block_ts) in enumerate(zip(self.blocks_st, self.blocks_ts, strict=True)):
-            x_st, x_ts = self._through(block_st, x, mask), self._through(block_ts, x, mask)
+            x_st = self._through(block_st, x, mask, next(memory))
+            x_ts = self._through(block_ts, x, mask, next(memory))
             x = (x_st + x_ts) * 0.5 if self.ts_attn is None else fuse(self.ts_attn[i], x_st, x_ts)
         return self.pre_logits(self.norm(x))
 
-    def _through(self, block: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+    def _through(self, block: nn.Module, x: Tensor, mask: Tensor | None, past: Past | None) -> Tensor:
         if self.gradient_checkpointing and self.training:
-            return checkpoint(block, x, mask, use_reentrant=False)
-        return block(x, mask)
+            return checkpoint(block, x, mask, past, use_reentrant=False)
+        return block(x, mask, past)
 
 
 def _tips_see(frames: int, positions: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -27,15 +29,23 @@ def answers(lifter: nn.Module, x: np.ndarray, positions: np.ndarray | None, flip
     flip_test  average with the answers for the mirrored person
     """
     device = next(lifter.parameters()).device
-    x = torch.from_numpy(x).to(device)
     tips = () if positions is None else (torch.from_numpy(positions).to(device),)
-    joints = lifter(x, *tips)
-    if flip_test:
-        seen, flip = (SKELETONS[name].flip_index for name in (declared_input(lifter)["skeleton"], lifter.skeleton))
-        joints = (joints + flip_horizontal(lifter(flip_horizontal(x, seen), *tips), flip)) / 2
+    joints = mirrored_mean(lifter, lambda x, _: lifter(x, *tips), torch.from_numpy(x).to(device), flip_test)
+    return in_metres(lifter, joints if positions is None else joints[:, -positions.shape[1] :])
+
+
+def mirrored_mean(lifter: nn.Module, run: Callable[[Tensor, int], Tensor], x: Tensor, flip_test: bool) -> Tensor:
+    """run(x, 0), averaged in a flip test with what run(x, 1) says of the mirrored x [..., J, C]."""
+    joints = run(x, 0)
+    if not flip_test:
+        return joints
+    seen, flip = (SKELETONS[name].flip_index for name in (declared_input(lifter)["skeleton"], lifter.skeleton))
+    return (joints + flip_horizontal(run(flip_horizontal(x, seen), 1), flip)) / 2
+
+
+def in_metres(lifter: nn.Module, joints: Tensor) -> Tensor:
+    """Answers [n, F, J, 3] root-relative and, where the lifter has another unit, scaled to an adult."""
     joints = (joints - joints[..., :1, :]).float()
-    if positions is not None:
-        joints = joints[:, -positions.shape[1] :]
     if getattr(lifter, "unit", "metres") == "metres":
         return joints
     return adult_size(joints.flatten(0, 1)[:, None]).view_as(joints) if lifter.causal else adult_size(joints)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 from cascadepose.errors import InputError
 from cascadepose.models.lifters.causal import CausalTrack, Layout
 from cascadepose.models.lifters.feeding import answers, inputs
+from cascadepose.models.lifters.memory import Memory, newest_answers
 from cascadepose.normalization import presented_skeleton
 from cascadepose.skeletons import Skeleton
 
@@ -20,11 +21,14 @@ from cascadepose.skeletons import Skeleton
 class _Person:
     track: CausalTrack
     keypoints: np.ndarray  # [K, 2] px, the last seen
+    memory: Memory = field(default_factory=Memory)
     frames: int = 0
 
 
 class StreamLifter:
     """Lifts everybody of a frame together, each from the past; the same numbers as `lift_sequences` gives afterwards.
+
+    A lifter that can `extend` a window, such as a causal DSTformer, does not look at a frame of it twice.
 
     image_size  (width, height) of the frames
     skeleton    of the keypoints that push() gets
@@ -62,13 +66,17 @@ class StreamLifter:
                 person = self._people[key] = _Person(CausalTrack(self._layout, self._lifter.frame_rate), points)
             window, place = self._advance(person, time, points, point_scores)
             windows.append(window)
-            places.append([place])
+            places.append(place)
         if not windows:
             return np.zeros((0, self._presented.num_joints, 3), np.float32)
         points, point_scores = (np.stack(parts) for parts in zip(*windows, strict=True))
         x = inputs(self._lifter, points, point_scores, self._size, self._presented.name)
-        joints = answers(self._lifter, x, np.array(places) if self._layout.tips else None, self._flip_test)
-        return joints[:, -1].cpu().numpy()
+        if hasattr(self._lifter, "extend"):
+            people = [self._people[key] for key in found]
+            memories, starts = [person.memory for person in people], [person.track.start for person in people]
+            return newest_answers(self._lifter, x, memories, starts, places, self._flip_test).cpu().numpy()
+        positions = np.array(places)[:, None] if self._layout.tips else None
+        return answers(self._lifter, x, positions, self._flip_test)[:, -1].cpu().numpy()
 
     def keep(self, keys: Iterable[int]) -> None:
         """Forget everybody else."""

@@ -8,6 +8,7 @@ from torch import nn
 from cascadepose import models
 from cascadepose.models.lifters.causal import CausalTrack, Layout, causal_windows, grid_places
 from cascadepose.models.lifters.feeding import answers, inputs
+from cascadepose.models.lifters.stream import StreamLifter
 from cascadepose.models.lifters.window import Sequence2D, lift_sequence, lift_sequences
 from cascadepose.skeletons import COCO17
 
@@ -73,6 +74,43 @@ def test_a_stream_gives_the_same(lifter, rate, rng):
         x = inputs(lifter, points, point_scores, SIZE, "coco17")
         found = answers(lifter, x, places if layout.tips else None, True)
     np.testing.assert_allclose(found[:, 0], joints, atol=1e-5)
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+@pytest.mark.parametrize("rate", RATES)
+def test_people_who_come_and_go(lifter, rate, flip_test, rng):
+    """A stream of four people, of whom not all are seen at any time, gives what their tracks give afterwards."""
+    times = times_at(rate, rng, 60)
+    crowd = {key: person(times, rng) for key in range(4)}
+    seen = rng.random((4, 60)) < 0.8
+    first = {0: 0, 1: 0, 2: 7, 3: 31}
+    stream, found = StreamLifter(lifter, SIZE, COCO17, flip_test), {key: [] for key in crowd}
+    for frame, time in enumerate(times):
+        now = [key for key in crowd if frame == first[key] or (frame > first[key] and seen[key, frame])]
+        poses = [np.array([crowd[key][i][frame] for key in now]).reshape(-1, 17, *(2,) * (i == 0)) for i in range(2)]
+        for key, joints in zip(now, stream.push(time, now, *poses), strict=True):
+            found[key].append((frame, joints))
+    for key, (keypoints, scores) in crowd.items():
+        start = first[key]
+        observed = np.isin(np.arange(start, 60), [frame for frame, _ in found[key]])
+        track = (keypoints[start:], scores[start:], SIZE, times[start:], observed)
+        joints = lift_sequence(lifter, *track, flip_test=flip_test)
+        np.testing.assert_allclose([joints for _, joints in found[key]], joints[observed], atol=1e-5)
+
+
+def test_a_stream_looks_at_a_frame_once():
+    """At the lifter's rate two tokens a frame, the grid point that has passed and the newest, and the context of 6 when
+    every third frame begins a window; not the 9 of a window.
+    """
+    lifter = models.build("dstformer", **LIFTERS["dstformer"], causal=True)
+    tokens = []
+    lifter.joints_embed.register_forward_hook(lambda module, args, out: tokens.append(out.shape[1]))
+    rng = np.random.default_rng(0)
+    times = times_at(25.0, rng)
+    stream = StreamLifter(lifter, SIZE, COCO17)
+    for frame in zip(times, *person(times, rng), strict=True):
+        stream.push(frame[0], [1], frame[1][None], frame[2][None])
+    assert tokens == [7, 2, 2] * 13 + [7]
 
 
 class Newest(nn.Module):
