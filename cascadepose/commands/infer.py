@@ -61,7 +61,7 @@ def declare(commands: Any) -> None:
         "--preset",
         choices=("accurate", "fast"),
         default="accurate",
-        help="fast: smaller pictures, every third of a video, for the detector, one look at people (default: %(default)s)",
+        help="fast: smaller pictures and every third frame for the detector, one look at people (default: %(default)s)",
     )
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
     add("--backend", choices=("torch", "onnx"), default="torch", help="what runs the networks (default: torch)")
