@@ -55,8 +55,7 @@ def lifting_a_stream(device: torch.device, small: bool) -> Case:
         for frame in zip(times, keypoints, scores, strict=True):
             (points, point_scores), place = track.push(*frame)
             x = inputs(lifter, points[None], point_scores[None], size, "coco17")
-            with torch.no_grad():
-                found.append(answers(lifter, x, np.array([[place]]), False)[0].cpu())
+            found.append(answers(lifter, x, np.array([[place]]), False)[0].cpu())
         return torch.cat(found)
 
     def ours() -> Tensor:
