@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from cascadepose.data.bodies import TO_COCO, adapt_body, mirror, random_head_turn, randomize_body
 from cascadepose.data.cameras import VirtualCamera, random_camera
+from cascadepose.data.evolution import crossover, mutate
 from cascadepose.data.noise import detect
 from cascadepose.data.windows import sample_clip, window_table
 from cascadepose.errors import InputError
@@ -55,6 +56,10 @@ class MotionDataset(Dataset):
     stride       frames of a clip between the starts of neighbouring windows (default: half a window)
     noise        "clean", "detector", or "mixed" (training: one item of six clean, the rest detector-like)
     normalization, in_channels, skeleton, style, context  what the lifter sees, see `lifter_input`
+    evolution    share of the drawn clips with limbs of another clip, and of these with limbs of one more, and so on;
+                 half as many clips have joints turned further (see data/evolution.py)
+
+    Raises InputError for a noise that there is not, and an evolution that is no share.
     """
 
     def __init__(
@@ -70,13 +75,17 @@ class MotionDataset(Dataset):
         skeleton: str = "h36m17",
         style: str = "midpoints",
         context: int = 0,
+        evolution: float = 0.0,
     ):
         if noise not in NOISES:
             raise InputError(f"unknown noise {noise!r}; use one of: {', '.join(NOISES)}")
+        if not 0 <= evolution < 1:
+            raise InputError(f"evolution is {evolution}; it is a share of the clips: at least 0 and below 1")
         self.sequences = list(sequences.values())
         self.num_frames, self.noise, self.normalization = num_frames, noise, normalization
         self.seen = (normalization, in_channels, "coco17", skeleton, style, context)
-        self.context = context
+        self.context, self.evolution = context, evolution
+        self.frame_rate = frame_rate
         self.step = source_rate / frame_rate
         stride = max(num_frames // 2, 1) if stride is None else stride
         window = 1 + round((num_frames - 1) * self.step)
@@ -115,12 +124,21 @@ class MotionDataset(Dataset):
         return sample_clip(joints, start, self.step * speed, self.num_frames)
 
     def augmented_body(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """Extended world joints [num_frames, 21, 3] of a window with another start, speed, side, head and body."""
+        """Extended world joints [num_frames, 21, 3] of a window with another start, speed, side, head and body, and now
+        and then with other limbs.
+        """
+        joints = self._drawn(index, rng)
+        while rng.random() < self.evolution:
+            joints = crossover(joints, self._drawn(rng.integers(len(self)), rng), rng)
+        if rng.random() < self.evolution / 2:
+            joints = mutate(joints, rng, self.frame_rate)
+        return randomize_body(adapt_body(joints, random_head_turn(self.num_frames, rng)), rng)
+
+    def _drawn(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        """Joints [num_frames, 17, 3] of a window with another start, speed and side."""
         jitter = rng.uniform(-0.25, 0.25) * self.num_frames * self.step
         joints = self.clip(index, jitter, np.exp(rng.normal(0, 0.2)))
-        if rng.random() < 0.5:
-            joints = mirror(joints)
-        return randomize_body(adapt_body(joints, random_head_turn(self.num_frames, rng)), rng)
+        return mirror(joints) if rng.random() < 0.5 else joints
 
 
 def observe(

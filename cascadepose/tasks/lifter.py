@@ -39,6 +39,8 @@ class LifterTaskConfig:
     """How 2D joints are normalised: crop_scale, screen or center."""
     noise: str = "mixed"
     """2D input of training: clean, detector or mixed."""
+    evolution: float = 0.0
+    """Share of the motion capture's training clips that get limbs of another; half as many get joints turned."""
     scale_weight: float = 0.5
     """Weight of N-MPJPE beside MPJPE."""
     velocity_weight: float = 2.0

@@ -58,7 +58,7 @@ def _motion(config: LifterTaskConfig, model: nn.Module, settings: dict[str, Any]
 
     settings = settings | {"frame_rate": model.frame_rate, "source_rate": config.source_rate}
     stride = config.num_frames if model.frames_out == "all" else MOTION_STRIDE
-    train = MotionDataset(load_motion(config.train_motion), noise=config.noise, **settings)
+    train = MotionDataset(load_motion(config.train_motion), noise=config.noise, evolution=config.evolution, **settings)
     motion = load_motion(config.val_motion)
     val = {noise: MotionDataset(motion, noise=noise, stride=stride, **settings) for noise in ("clean", "detector")}
     return LifterData(train, val, "mpjpe_detector")
