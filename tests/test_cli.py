@@ -159,7 +159,43 @@ def test_folder_whose_images_change_size_exits_2_with_results(fake_models, tmp_p
     assert main(["infer", str(folder), "--out", str(tmp_path / "out"), "--quiet"]) == 2
     assert load_result(tmp_path / "out").num_frames == 3 and "overlay.mp4" in names(tmp_path / "out")
     message = capsys.readouterr().err
-    assert "160x120 to 180x120 at frame 3" in message and message.count("\n") == 1
+    assert "160x120 to 180x120 at frame 3" in message and "--photos" in message and message.count("\n") == 1
+
+
+@pytest.fixture
+def album(tmp_path):
+    """Photographs of different sizes, two of one name, one broken, the first of all."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"no picture")
+    for index, name in enumerate(("dog.png", "dog.jpg", "walk.png")):
+        Image.fromarray(np.zeros((120, 160 + 20 * index, 3), np.uint8)).save(folder / name)
+    return folder
+
+
+def test_photos_are_taken_one_by_one(fake_models, album, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["infer", str(album), "--photos", "--out", str(out), "--formats", "json"]) == 2
+    assert names(out) == ["dog.jpg", "dog.png", "walk"]
+    for index, name in enumerate(("dog.png", "dog.jpg", "walk")):
+        assert names(out / name) == ["overlay.png", "poses.json"]
+        result = load_result(out / name)
+        assert result.frame_size == (160 + 20 * index, 120) and len(result.tracks) == 1 and result.num_frames == 1
+    printed = capsys.readouterr()
+    assert "3 people in 3 photos" in printed.out
+    assert f"\nerror: {album}/a.jpg: is no image" in printed.err
+
+
+def test_photos_until_interrupted(fake_models, album, tmp_path, capsys):
+    fake_models.stop_at = 2
+    assert main(["infer", str(album), "--photos", "--out", str(tmp_path / "out"), "--quiet"]) == 130
+    assert "interrupted after 2 of 4 photos" in capsys.readouterr().err
+    assert load_result(tmp_path / "out" / "dog.png").num_frames == 1
+
+
+def test_photos_want_a_folder(fake_models, clip, tmp_path, capsys):
+    assert main(["infer", str(clip), "--photos", "--out", str(tmp_path / "out")]) == 2
+    assert "is no folder of images" in capsys.readouterr().err
 
 
 def test_interruption_writes_and_exits_130(fake_models, clip, tmp_path, capsys):

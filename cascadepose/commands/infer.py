@@ -9,6 +9,7 @@ from typing import Any
 
 from cascadepose.commands.options import BAD_INPUT, STOPPED, add_smoothing, count, rate, smoothing
 from cascadepose.commands.output import Output, add_drawing, add_formats, chosen_formats, summarize
+from cascadepose.commands.photos import infer_photos
 from cascadepose.commands.space_options import add_space, space_settings
 
 _INFER = """Find the people in an image, a video, a folder of images or a camera: 2D joints, ids, 3D joints in metres.
@@ -21,6 +22,7 @@ _EXAMPLES = """examples:
   cascadepose infer photo.jpg --out out --threshold 0.3
   cascadepose infer dance.mp4 --preset fast            about three times as many frames a second
   cascadepose infer frames/ --fps 25 --out out         a folder of images is a video in the order of their names
+  cascadepose infer album/ --photos --out out          a folder of photographs, each by itself, of any sizes
   cascadepose infer dance.mp4 --formats npz,bvh,trc    for Blender and OpenSim; all for everything there is
   cascadepose infer walk.mp4 --fov 68 --height 1.75    true metres, of people who walk through the room
   cascadepose infer webcam --max-frames 300 --out out  or 0, 1, /dev/video0; Ctrl-C ends it and writes the results
@@ -75,6 +77,9 @@ def declare(commands: Any) -> None:
     group = parser.add_argument_group("input")
     group.add_argument("--fps", type=rate, help="frame rate of a folder of images or a camera (default: 30)")
     group.add_argument("--max-frames", type=count, metavar="N", help="stop after N frames")
+    group.add_argument(
+        "--photos", action="store_true", help="a folder of images is no video: each by itself, in DIR/NAME"
+    )
     add_space(parser)
     group = parser.add_argument_group("output")
     add_drawing(group)
@@ -85,13 +90,14 @@ def declare(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry it out and return the exit status."""
     from cascadepose.data.frames import open_source
+    from cascadepose.data.images import list_images
     from cascadepose.files import make_folder
     from cascadepose.timing import StageClock
 
     formats = chosen_formats(args.formats, lifted=args.lifter.lower() != "none")
     settings = {"space": space_settings(args), **smoothing(args)}
     make_folder(args.out)
-    source = open_source(args.input, args.fps)
+    source = list_images(args.input) if args.photos else open_source(args.input, args.fps)
     from cascadepose.loading import load
     from cascadepose.pipeline import INTERRUPTED  # slow to import, so only once the input is known to be good
 
@@ -99,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
     flip_test = False if args.no_flip_test else None
     settings |= {"preset": args.preset, "backend": args.backend, "onnx_folder": args.onnx}
     pose = load(args.weights, lifter, args.device, args.threshold, args.batch_size, flip_test, **settings)
+    if args.photos:
+        return infer_photos(pose, source, args, formats, StageClock())
     clock, output = StageClock(), Output()
     record = args.out / "recording.mp4" if source.live and not args.no_overlay else None
     result = pose(source, max_frames=args.max_frames, record=record, progress=not args.quiet, clock=clock)

@@ -39,6 +39,7 @@ class FrameSource(ABC):
     loose: bool = False
     live: bool = False
     focal_35mm: float | None = None
+    other_remedy: str = ""  # for frames of several sizes
 
     @abstractmethod
     def _images(self) -> Iterator[tuple[float, np.ndarray]]:
@@ -52,6 +53,7 @@ class FrameSource(ABC):
                 raise InputError(
                     f"{self.name}: the frame size changes from {old} to {new} at frame {index} ({timestamp:.2f} s); "
                     f"bring it to one size, for example ffmpeg -i IN -vf scale={self.size[0]}:{self.size[1]} OUT.mp4"
+                    + self.other_remedy
                 )
             yield Frame(index, timestamp, image)
 

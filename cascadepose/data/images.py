@@ -99,6 +99,18 @@ def natural_key(path: Path) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", path.name.lower()) if part]
 
 
+def list_images(folder: str | Path) -> list[Path]:
+    """The images in a folder in natural order. Raises InputError where it is none, cannot be read or has none."""
+    folder = Path(folder)
+    check_readable(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is no folder of images; give a folder")
+    entries = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file() and is_image(path)]
+    if not entries:
+        raise InputError(f"{folder}: holds no images; expected files such as .jpg, .png, .webp or .tiff")
+    return sorted(entries, key=natural_key)
+
+
 class ImageSource(FrameSource):
     """A single picture."""
 
@@ -138,17 +150,11 @@ class FolderSource(FrameSource):
     """The images of a folder in natural order (frame_2 before frame_10), as a video at `fps` (default 30)."""
 
     loose = True
+    other_remedy = "; or take the images as photographs, each by itself (--photos)"
 
     def __init__(self, folder: str | Path, fps: float | None = None) -> None:
         self.name, self.fps = str(folder), fps or DEFAULT_FPS
-        entries = [
-            path
-            for path in Path(folder).iterdir()
-            if not path.name.startswith(".") and path.is_file() and is_image(path)
-        ]
-        self.paths = sorted(entries, key=natural_key)
-        if not self.paths:
-            raise InputError(f"{folder}: holds no images; expected files such as .jpg, .png, .webp or .tiff")
+        self.paths = list_images(folder)
         self.num_frames = len(self.paths)
         self.size, self.focal_35mm = read_image(self.paths[0]).shape[1::-1], photo_focal_35mm(self.paths[0])
 
