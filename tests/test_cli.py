@@ -193,6 +193,19 @@ def test_photos_until_interrupted(fake_models, album, tmp_path, capsys):
     assert load_result(tmp_path / "out" / "dog.png").num_frames == 1
 
 
+def test_photos_until_interrupted_within_an_animation(fake_models, tmp_path, capsys):
+    folder = tmp_path / "album"
+    folder.mkdir()
+    first, *others = (Image.fromarray(np.full((120, 160, 3), 60 * index, np.uint8)) for index in range(4))
+    first.save(folder / "a.gif", save_all=True, append_images=others)
+    first.save(folder / "b.png")
+    fake_models.stop_at = 2
+    options = ["--photos", "--out", str(tmp_path / "out"), "--batch-size", "2", "--quiet"]
+    assert main(["infer", str(folder), *options]) == 130
+    assert names(tmp_path / "out") == ["a"] and load_result(tmp_path / "out" / "a").num_frames == 2
+    assert "interrupted after 0 of 2 photos" in capsys.readouterr().err
+
+
 def test_photos_want_a_folder(fake_models, clip, tmp_path, capsys):
     assert main(["infer", str(clip), "--photos", "--out", str(tmp_path / "out")]) == 2
     assert "is no folder of images" in capsys.readouterr().err

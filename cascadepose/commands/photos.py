@@ -25,6 +25,7 @@ def infer_photos(
     A picture that cannot be read, or whose files cannot be written, is named in one line and the others go on.
     """
     from cascadepose.files import make_folder
+    from cascadepose.pipeline import INTERRUPTED
     from cascadepose.timing import progress_bar
 
     paths = paths[: args.max_frames]
@@ -37,10 +38,10 @@ def infer_photos(
                     result, output = pose(path, progress=False, clock=clock), Output()
                     make_folder(place.out)
                     output.write(result, place, formats, clock)
-                    if output.interrupted:
+                    if output.interrupted or result.incomplete.startswith(INTERRUPTED):
                         raise KeyboardInterrupt
-                    if output.problem:
-                        raise InputError(output.problem)
+                    if problem := output.problem or result.incomplete:
+                        raise InputError(problem)
                     people, done = people + len(result.tracks), done + 1
                 except InputError as error:
                     problems.append(str(error))

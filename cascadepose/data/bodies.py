@@ -19,11 +19,6 @@ PARENTS[10] = 8
 NAMES = (*H36M17.names, *FACE)
 TO_COCO = np.array([NAMES.index(name) for name in COCO17.names])
 
-# ANCESTORS[j, i] = 1 where bone i lies on the way from the root to joint j: joints = ANCESTORS @ bones.
-ANCESTORS = np.eye(len(NAMES), dtype=np.float32)
-for _joint in range(1, len(NAMES)):
-    ANCESTORS[_joint] += ANCESTORS[PARENTS[_joint]]
-
 # Points of the head in metres for a leg (thigh and shin) of 0.84 m: forward, up, left of the skull's pivot, which is
 # NECK metres above the middle of the shoulders.
 NECK = 0.145
@@ -50,6 +45,24 @@ TYPICAL = {
     "elbow": 0.285,
     "wrist": 0.25,
 }
+
+
+def ancestors(parents: np.ndarray) -> np.ndarray:
+    """[J, J] with 1 at [j, i] where bone i lies on the way from the root to joint j: joints = ancestors @ bones."""
+    matrix = np.eye(len(parents), dtype=np.float32)
+    for joint in range(1, len(parents)):
+        matrix[joint] += matrix[parents[joint]]
+    return matrix
+
+
+ANCESTORS = ancestors(PARENTS)
+
+
+def bones(joints: np.ndarray, parents: np.ndarray = PARENTS) -> np.ndarray:
+    """Vectors [T, J, 3] from parent to joint of joints [T, J, 3]; the root keeps its place."""
+    vectors = joints - joints[:, parents]
+    vectors[:, 0] = joints[:, 0]
+    return vectors
 
 
 def adapt_body(joints: np.ndarray, turn: np.ndarray | None = None) -> np.ndarray:
@@ -93,9 +106,7 @@ def _head_frame(joints: np.ndarray, middle: np.ndarray, turn: np.ndarray | None)
 
 def scale_bones(joints: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """Multiply the bone that ends at joint j by factors[j]; extended joints [T, 21, 3] -> the same, pelvis in place."""
-    bones = joints - joints[:, PARENTS]
-    bones[:, 0] = joints[:, 0]
-    return ANCESTORS @ (bones * factors.astype(np.float32)[:, None])
+    return ANCESTORS @ (bones(joints) * factors.astype(np.float32)[:, None])
 
 
 def random_factors(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -11,25 +11,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from cascadepose.data import bodies
 from cascadepose.rotations import axis_angle_to_quaternion, cross, normalize, rotate
 from cascadepose.skeletons import H36M17
 
 PARENTS = np.array([0, *H36M17.parents[1:]])
+_ANCESTORS = bodies.ancestors(PARENTS)
 # What a child takes from its second parent, and the segment that it hangs on in both.
 INHERITED = (
-    ("pelvis", (7, 8, 9, 10, 11, 12, 13, 14, 15, 16)),  # everything above the pelvis
-    ("chest", (12, 13, 15, 16)),  # both arms
-    ("chest", (12, 13)),
-    ("pelvis", (2, 3, 5, 6)),  # both legs
-    ("pelvis", (2, 3)),
+    ("pelvis", [7, 8, 9, 10, 11, 12, 13, 14, 15, 16]),  # everything above the pelvis
+    ("chest", [12, 13, 15, 16]),  # both arms
+    ("chest", [12, 13]),
+    ("pelvis", [2, 3, 5, 6]),  # both legs
+    ("pelvis", [2, 3]),
 )
 # What is turned about which segment's axes (left, up, forward), and how far: radians, one standard deviation.
 TURNED = (
-    ("pelvis", tuple(range(7, 17)), (0.25, 0.2, 0.15)),
-    ("pelvis", (2, 3), (0.45, 0.15, 0.25)),
-    ("pelvis", (5, 6), (0.45, 0.15, 0.25)),
-    ("chest", (12, 13), (0.5, 0.3, 0.5)),
-    ("chest", (15, 16), (0.5, 0.3, 0.5)),
+    ("pelvis", [7, 8, 9, 10, 11, 12, 13, 14, 15, 16], (0.25, 0.2, 0.15)),
+    ("pelvis", [2, 3], (0.45, 0.15, 0.25)),
+    ("pelvis", [5, 6], (0.45, 0.15, 0.25)),
+    ("chest", [12, 13], (0.5, 0.3, 0.5)),
+    ("chest", [15, 16], (0.5, 0.3, 0.5)),
 )
 # Knees and elbows: joint, joint below, sense of bending about the body's left axis. How far they bend, in radians.
 HINGES = ((2, 3, 1.0), (5, 6, 1.0), (12, 13, -1.0), (15, 16, -1.0))
@@ -41,7 +43,6 @@ PERIODS = (0.8, 5.0)  # seconds of the slow movements that are added
 def crossover(joints: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A clip with limbs that move, relative to pelvis or chest, as in another clip of the same shape [T, 17, 3]."""
     segment, inherited = INHERITED[rng.integers(len(INHERITED))]
-    inherited = list(inherited)
     own, theirs = bones(joints), bones(other)[:, inherited]
     lengths = np.linalg.norm(own[:, inherited], axis=-1).mean(0)
     to_own = np.swapaxes(axes(joints, segment), 1, 2) @ axes(other, segment)
@@ -53,7 +54,7 @@ def mutate(joints: np.ndarray, rng: np.random.Generator, frame_rate: float) -> n
     """A clip [T, 17, 3] whose limbs and trunk are held and moved otherwise, each with probability one half."""
     for segment, turned, spread in TURNED:
         if rng.random() < 0.5:
-            joints = turn(joints, segment, list(turned), wander(len(joints), rng, frame_rate) * np.float32(spread))
+            joints = turn(joints, segment, turned, wander(len(joints), rng, frame_rate) * np.float32(spread))
     for hinge in HINGES:
         if rng.random() < 0.5:
             joints = bend(joints, hinge, wander(len(joints), rng, frame_rate)[:, 0] * np.float32(HINGE_SPREAD))
@@ -108,16 +109,9 @@ def axes(joints: np.ndarray, segment: str) -> np.ndarray:
 
 def bones(joints: np.ndarray) -> np.ndarray:
     """Vectors [T, 17, 3] from parent to joint; the root keeps its place."""
-    vectors = joints - joints[:, PARENTS]
-    vectors[:, 0] = joints[:, 0]
-    return vectors
+    return bodies.bones(joints, PARENTS)
 
 
 def assemble(vectors: np.ndarray) -> np.ndarray:
     """Joints [T, 17, 3] of bones; the inverse of `bones`."""
     return _ANCESTORS @ vectors
-
-
-_ANCESTORS = np.eye(17, dtype=np.float32)
-for _joint in range(1, 17):
-    _ANCESTORS[_joint] += _ANCESTORS[PARENTS[_joint]]

@@ -14,7 +14,7 @@ STANDING = np.float32([
     [0.1, 0.08, 0], [0, 1.15, 0], [0, 1.35, 0], [0, 1.55, 0.02], [0, 1.62, 0.03],
     [0.18, 1.42, 0], [0.22, 1.15, 0], [0.24, 0.95, 0.05], [-0.18, 1.42, 0], [-0.22, 1.15, 0], [-0.24, 0.95, 0.05],
 ])  # fmt: skip
-LEFT, UP = np.float32([1, 0, 0]), np.float32([0, 1, 0])
+UP = np.float32([0, 1, 0])
 
 
 class Chosen:
@@ -35,7 +35,7 @@ def clips(rng):
         joints = np.repeat(STANDING[None] * np.float32(size), 40, 0)
         for segment, turned, spread in evolution.TURNED:
             by = evolution.wander(40, rng, 25.0) * np.float32(spread)
-            joints = evolution.turn(joints, segment, list(turned), by)
+            joints = evolution.turn(joints, segment, turned, by)
         yaw = axis_angle_to_quaternion(np.broadcast_to(UP, (40, 3)), np.linspace(0, 2, 40, dtype=np.float32))
         made.append(rotate(yaw[:, None], joints) + np.linspace(0, 1, 40, dtype=np.float32)[:, None, None])
     return made
@@ -66,8 +66,8 @@ def test_children_move_inherited_limbs_as_the_second_parent_and_the_rest_as_the_
     segment, inherited = evolution.INHERITED[number]
     child = evolution.crossover(first, second, Chosen(number))
     np.testing.assert_allclose(lengths(child), lengths(first), atol=1e-5)
-    moved = local(child, list(inherited), evolution.axes(first, segment))
-    np.testing.assert_allclose(moved, local(second, list(inherited), evolution.axes(second, segment)), atol=1e-5)
+    moved = local(child, inherited, evolution.axes(first, segment))
+    np.testing.assert_allclose(moved, local(second, inherited, evolution.axes(second, segment)), atol=1e-5)
     kept = [joint for joint in range(17) if joint not in inherited]
     np.testing.assert_allclose(evolution.bones(child)[:, kept], evolution.bones(first)[:, kept], atol=1e-6)
     assert np.abs(child - first).max() > 0.05
