@@ -50,6 +50,8 @@ def load_data(config: LifterTaskConfig, model: nn.Module) -> LifterData:
     del settings["input_skeleton"]  # the data's matter
     if config.h36m is None:
         return _motion(config, model, settings)
+    if config.evolution:
+        raise InputError("task.evolution is for motion capture: what a camera filmed has no other limbs; set it to 0")
     return _h36m(config.h36m, model, settings)
 
 

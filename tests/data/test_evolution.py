@@ -8,12 +8,6 @@ from cascadepose.data.motion import MotionDataset
 from cascadepose.errors import InputError
 from cascadepose.rotations import axis_angle_to_quaternion, rotate
 
-# A standing body in H36M17 order: x to its left, y up, z to its front, metres.
-STANDING = np.float32([
-    [0, 0.95, 0], [-0.09, 0.95, 0], [-0.1, 0.5, 0.03], [-0.1, 0.08, 0], [0.09, 0.95, 0], [0.1, 0.5, 0.03],
-    [0.1, 0.08, 0], [0, 1.15, 0], [0, 1.35, 0], [0, 1.55, 0.02], [0, 1.62, 0.03],
-    [0.18, 1.42, 0], [0.22, 1.15, 0], [0.24, 0.95, 0.05], [-0.18, 1.42, 0], [-0.22, 1.15, 0], [-0.24, 0.95, 0.05],
-])  # fmt: skip
 UP = np.float32([0, 1, 0])
 
 
@@ -28,11 +22,11 @@ class Chosen:
 
 
 @pytest.fixture
-def clips(rng):
+def clips(rng, standing):
     """Two clips [40, 17, 3] of bodies of different size that turn, walk and move their limbs."""
     made = []
     for size in (1.0, 1.3):
-        joints = np.repeat(STANDING[None] * np.float32(size), 40, 0)
+        joints = np.repeat(standing[None] * np.float32(size), 40, 0)
         for segment, turned, spread in evolution.TURNED:
             by = evolution.wander(40, rng, 25.0) * np.float32(spread)
             joints = evolution.turn(joints, segment, turned, by)
@@ -55,9 +49,9 @@ def test_bones_and_joints_are_inverse(clips):
     np.testing.assert_allclose(evolution.assemble(evolution.bones(clips[0])), clips[0], atol=1e-6)
 
 
-def test_axes_of_a_standing_body_are_the_worlds():
+def test_axes_of_a_standing_body_are_the_worlds(standing):
     for segment in ("pelvis", "chest"):
-        np.testing.assert_allclose(evolution.axes(STANDING[None], segment)[0], np.eye(3), atol=1e-6)
+        np.testing.assert_allclose(evolution.axes(standing[None], segment)[0], np.eye(3), atol=1e-6)
 
 
 @pytest.mark.parametrize("number", range(len(evolution.INHERITED)))
@@ -99,21 +93,21 @@ def test_added_movement_is_slow_and_of_unit_variance(rng):
     assert evolution.wander(1, rng, 25.0).shape == (1, 3)
 
 
-def test_turning_by_a_right_angle():
+def test_turning_by_a_right_angle(standing):
     by = np.pi / 2 * np.float32([[1, 0, 0]])  # about the axis to the left: up to the front, down to the back
-    turned = evolution.turn(STANDING[None], "pelvis", [2, 3], by)[0]
-    hip, ankle = STANDING[1], STANDING[3]
+    turned = evolution.turn(standing[None], "pelvis", [2, 3], by)[0]
+    hip, ankle = standing[1], standing[3]
     expected = hip + np.float32([ankle[0] - hip[0], -(ankle[2] - hip[2]), ankle[1] - hip[1]])
     np.testing.assert_allclose(turned[3], expected, atol=1e-5)
     assert turned[3, 2] < -0.8
-    np.testing.assert_allclose(turned[4:], STANDING[4:], atol=1e-6)
+    np.testing.assert_allclose(turned[4:], standing[4:], atol=1e-6)
 
 
 @pytest.mark.parametrize("hinge", evolution.HINGES)
-def test_knees_bend_to_the_back_and_elbows_to_the_front(hinge):
+def test_knees_bend_to_the_back_and_elbows_to_the_front(hinge, standing):
     joint, below, side = hinge
     above = evolution.PARENTS[joint]
-    straight = STANDING.copy()
+    straight = standing.copy()
     straight[below] = 2 * straight[joint] - straight[above]
     bent = evolution.bend(straight[None], hinge, np.float32([0.6]))[0]
     assert np.sign(bent[below, 2] - straight[below, 2]) == -side
@@ -123,8 +117,8 @@ def test_knees_bend_to_the_back_and_elbows_to_the_front(hinge):
 
 
 @pytest.mark.parametrize(("by", "angle"), [(-5.0, 0.0), (9.0, evolution.HINGE_LIMIT)])
-def test_hinges_stop(by, angle):
-    bent = evolution.bend(STANDING[None], evolution.HINGES[0], np.float32([by]))[0]
+def test_hinges_stop(by, angle, standing):
+    bent = evolution.bend(standing[None], evolution.HINGES[0], np.float32([by]))[0]
     upper, lower = bent[2] - bent[1], bent[3] - bent[2]
     cosine = upper @ lower / np.linalg.norm(upper) / np.linalg.norm(lower)
     assert np.arccos(np.clip(cosine, -1, 1)) == pytest.approx(angle, abs=0.02)

@@ -12,19 +12,12 @@ from cascadepose.geometry import back_project, camera_to_world
 from cascadepose.normalization import lifter_input
 from cascadepose.skeletons import COCO17, H36M17
 
-# A standing body in H36M17 order: x to its left, y up, z to its front, metres.
-STANDING = np.float32([
-    [0, 0.95, 0], [-0.09, 0.95, 0], [-0.1, 0.5, 0.03], [-0.1, 0.08, 0], [0.09, 0.95, 0], [0.1, 0.5, 0.03],
-    [0.1, 0.08, 0], [0, 1.15, 0], [0, 1.35, 0], [0, 1.55, 0.02], [0, 1.62, 0.03],
-    [0.18, 1.42, 0], [0.22, 1.15, 0], [0.24, 0.95, 0.05], [-0.18, 1.42, 0], [-0.22, 1.15, 0], [-0.24, 0.95, 0.05],
-])  # fmt: skip
-
 
 @pytest.fixture
-def walk():
+def walk(standing):
     """[150, 17, 3]: a body that goes forward and bobs."""
     t = np.arange(150)[:, None, None] / 60
-    return (STANDING + np.concatenate([0 * t, 0.03 * np.sin(9 * t), 0.8 * t], -1)).astype(np.float32)
+    return (standing + np.concatenate([0 * t, 0.03 * np.sin(9 * t), 0.8 * t], -1)).astype(np.float32)
 
 
 @pytest.fixture

@@ -99,3 +99,10 @@ def test_another_rate_is_refused(config):
     config.frame_rate = 25.0
     with pytest.raises(InputError, match="filmed at 50 Hz"):
         build_task(config)
+
+
+def test_evolution_is_refused(config):
+    """A film shows the limbs that it shows."""
+    config.evolution = 0.5
+    with pytest.raises(InputError, match=r"task\.evolution is for motion capture"):
+        build_task(config)
