@@ -35,21 +35,24 @@ def start_model(config: KeypointTaskConfig) -> tuple[KeypointEstimator, Keypoint
         raise InputError(f"task.model: the keypoint stage cannot be built from it: {error}") from None
 
 
-def fill(model: KeypointEstimator, source: KeypointEstimator, weights: str, new_parts: Sequence[str] = ()) -> None:
+def fill(
+    model: KeypointEstimator, source: KeypointEstimator, weights: str | Sequence[str], new_parts: Sequence[str] = ()
+) -> None:
     """Take over the weights of another stage. Joints with the same name keep what is known of them, new ones start
     fresh, as do the modules named in `new_parts`. Raises InputError where anything else differs.
     """
     tensors = source.state_dict()
     if model.skeleton.names != source.skeleton.names:
         tensors |= _by_name(model, source, tensors, model.state_dict())
-    take_over(model, tensors, weights, new_parts)
+    take_over(model, tensors, weights if isinstance(weights, str) else ", ".join(weights), new_parts)
 
 
-def _stage(weights: str) -> KeypointEstimator:
-    """The keypoint stage of a weights file, which may be a whole PRTR's."""
+def _stage(weights: str | Sequence[str]) -> KeypointEstimator:
+    """The keypoint stage of a weights file, which may be a whole PRTR's, or the mean of several."""
     from cascadepose.hub import load_model
+    from cascadepose.packaging import mean_of_weights
 
-    model = load_model(weights)
+    model = load_model(weights) if isinstance(weights, str) else mean_of_weights(weights)
     stage = getattr(model, "keypoints", model)
     if not isinstance(stage, KeypointEstimator):
         raise InputError(f"{weights}: holds no keypoint stage of its own; give one that --stage keypoints trained")

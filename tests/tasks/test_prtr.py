@@ -71,6 +71,23 @@ def test_weights_of_another_shape_are_refused(task, tmp_path):
         build(task.config)
 
 
+def test_the_mean_of_several_is_started_from(coco_people, tmp_path):
+    model = {"backbone": BACKBONE, "input_levels": [1], "fine_level": 0, "crop_size": [64, 48], "transformer": ORDERED}
+    config, stages = keypoints.KeypointTaskConfig([coco_people], coco_people, model=model), []
+    files = [str(tmp_path / "one.safetensors"), str(tmp_path / "two.safetensors")]
+    for file in files:
+        task = keypoints.build_task(config)
+        task.save(task.model, file, {"recipe": "a test"})
+        stages.append(task.model)
+    config.initial_weights = files
+    for name, parameter in keypoints.build_task(config).model.named_parameters():
+        expected = sum(stage.get_parameter(name) for stage in stages) / 2
+        torch.testing.assert_close(parameter, expected, atol=2e-3, rtol=2e-3)  # files hold halves
+    config.initial_weights = []
+    with pytest.raises(InputError, match="at least one file"):
+        keypoints.build_task(config)
+
+
 def test_no_sources():
     for build, config in (
         (detector.build_task, detector.DetectorTaskConfig()),
