@@ -31,7 +31,7 @@ from cascadepose.training.checkpoint import (
 )
 from cascadepose.training.ema import EMA
 from cascadepose.training.parts import make_accelerator, make_loader, make_optimizer, make_sampler
-from cascadepose.training.precision import spare_strided_depthwise
+from cascadepose.training.precision import faster_steps
 from cascadepose.training.report import Meter, Report
 from cascadepose.training.schedule import Schedule
 from cascadepose.training.settings import TrainConfig
@@ -81,8 +81,6 @@ class Loop:
         if config.channels_last:
             self.plain_model.to(memory_format=torch.channels_last)
         self.ema = EMA(self.plain_model, config.ema_decay) if config.ema_decay is not None else None
-        slow = config.mixed_precision == "bf16" and self.accelerator.device.type == "cpu"
-        self.spared = spare_strided_depthwise(self.plain_model) if slow else []
         optimizer = make_optimizer(task, config)
         self.model, self.optimizer = self.accelerator.prepare(self.plain_model, optimizer)
         if self.ema is not None:  # every process has the main one's weights only now
@@ -138,8 +136,6 @@ class Loop:
         del self.loader
         self.report.close()
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-        for hook in self.spared:
-            hook.remove()
         self.accelerator.free_memory()
 
     # steps
@@ -170,7 +166,8 @@ class Loop:
             batch = send_to_device(next(batches), self.accelerator.device, non_blocking=True)
             last = micro == self.config.accumulate  # processes exchange gradients only once a step
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                losses = self.task.losses(self.model, batch)
+                with faster_steps(self.config, self.accelerator.device):
+                    losses = self.task.losses(self.model, batch)
                 self.accelerator.backward(losses["loss"] / self.config.accumulate)
             self.meter.add(losses, number)
         if self.config.clip_grad_norm is not None:
