@@ -10,7 +10,7 @@ from cascadepose.benchmark import stages
 from cascadepose.cli import main
 from cascadepose.errors import InputError
 
-STAGES = ["matching", "attention", "crops from pixels", "crops from features", "keypoint stage"]
+STAGES = ["matching", "attention", "crops from pixels", "crops from features", "keypoint stage", "training step"]
 CASES = [*STAGES, "lifting", "lifting a stream"]
 
 

@@ -1,6 +1,10 @@
-"""Cases of single steps: matching, attention, crops, the keypoint stage. Each takes a device and if it is small."""
+"""Cases of single steps: matching, attention, crops, the keypoint stage and its training. Each takes a device and if it
+is small.
+"""
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -12,8 +16,10 @@ from cascadepose.boxes import cxcywh_to_xyxy, generalized_iou
 from cascadepose.losses.matching import box_cost, hungarian
 from cascadepose.models.crop import crop_regions, crop_resample
 from cascadepose.models.image_batch import ImageBatch
+from cascadepose.models.keypoints import KeypointEstimator
 from cascadepose.models.prtr import PRTR
 from cascadepose.models.transformer import MultiHeadAttention
+from cascadepose.training.precision import FasterBfloat16
 
 CLASS, L1, GIOU = 1.0, 5.0, 2.0  # DETR's matching weights
 
@@ -150,4 +156,28 @@ def end_to_end_prtr(num_queries: int) -> dict:
     }
 
 
-CASES = (matching, attention, pixel_crops, feature_crops, keypoint_stage)
+def training_step(device: torch.device, small: bool) -> Case:
+    """Plain: bfloat16 as autocast has it; ours: what training does otherwise on a CPU (elsewhere it is the same)."""
+    crops, size = (2, (64, 48)) if small else (8, (256, 192))
+    shape = {"d_model": 192, "num_encoder_layers": 3, "num_decoder_layers": 3, "dim_feedforward": 512}
+    one_each = {"num_queries": 17, "matching": "ordered", "readout": "heatmap", "heatmap_blocks": 1}
+    backbone = {"name": "mobilenetv2_100", "levels": [1, 2, 3, 4], "frozen_stages": 3}
+    with torch.inference_mode(False):
+        model = KeypointEstimator(backbone, shape | one_each, size, [2, 3], [1, 0]).to(device).train()
+        model.to(memory_format=torch.channels_last)
+        pixels = torch.rand(crops, 3, *size, device=device)
+
+    def step(otherwise: AbstractContextManager) -> Tensor:
+        model.zero_grad()
+        with torch.inference_mode(False):
+            with torch.autocast(device.type, torch.bfloat16), otherwise:
+                out = model(pixels)
+            loss = out["pred_keypoints"].float().mean() + out["pred_heatmaps"].float().std()
+            loss.backward()
+            return loss.detach()
+
+    setting = f"keypoint stage in bfloat16, {crops} crops of {size[0]}x{size[1]}"
+    return Case("training step", setting, lambda: step(nullcontext()), lambda: step(FasterBfloat16()), 0.05)
+
+
+CASES = (matching, attention, pixel_crops, feature_crops, keypoint_stage, training_step)
