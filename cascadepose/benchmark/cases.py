@@ -22,6 +22,8 @@ from cascadepose.models.transformer import MultiHeadAttention
 from cascadepose.training.precision import FasterBfloat16
 
 CLASS, L1, GIOU = 1.0, 5.0, 2.0  # DETR's matching weights
+# the packaged transformers' size
+TRANSFORMER = {"d_model": 192, "num_encoder_layers": 3, "num_decoder_layers": 3, "dim_feedforward": 512}
 
 
 def matching(device: torch.device, small: bool) -> Case:
@@ -147,23 +149,21 @@ def keypoint_stage(device: torch.device, small: bool) -> Case:
 def end_to_end_prtr(num_queries: int) -> dict:
     """An end-to-end PRTR of about the packaged size, with random weights."""
     backbone = {"name": "mobilenetv2_100", "levels": [2, 3, 4]}
-    transformer = {"d_model": 192, "num_encoder_layers": 3, "num_decoder_layers": 3, "dim_feedforward": 512}
     return {
         "crop": "features",
-        "detector": transformer | {"backbone": backbone, "input_levels": [1, 2], "num_queries": num_queries},
+        "detector": TRANSFORMER | {"backbone": backbone, "input_levels": [1, 2], "num_queries": num_queries},
         "crop_levels": [0, 1, 2],
-        "keypoints": transformer | {"num_queries": 17, "matching": "ordered"},
+        "keypoints": TRANSFORMER | {"num_queries": 17, "matching": "ordered"},
     }
 
 
 def training_step(device: torch.device, small: bool) -> Case:
     """Plain: bfloat16 as autocast has it; ours: what training does otherwise on a CPU (elsewhere it is the same)."""
     crops, size = (2, (64, 48)) if small else (8, (256, 192))
-    shape = {"d_model": 192, "num_encoder_layers": 3, "num_decoder_layers": 3, "dim_feedforward": 512}
     one_each = {"num_queries": 17, "matching": "ordered", "readout": "heatmap", "heatmap_blocks": 1}
     backbone = {"name": "mobilenetv2_100", "levels": [1, 2, 3, 4], "frozen_stages": 3}
     with torch.inference_mode(False):
-        model = KeypointEstimator(backbone, shape | one_each, size, [2, 3], [1, 0]).to(device).train()
+        model = KeypointEstimator(backbone, TRANSFORMER | one_each, size, [2, 3], [1, 0]).to(device).train()
         model.to(memory_format=torch.channels_last)
         pixels = torch.rand(crops, 3, *size, device=device)
 

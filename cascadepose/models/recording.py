@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from cascadepose.models.attention import attention_weights, causal_mask
 from cascadepose.models.deformable import DeformableAttention
 from cascadepose.models.lifters.blocks import Attention
 from cascadepose.models.transformer import MultiHeadAttention
@@ -46,8 +47,7 @@ class Attended:
         if queries is not None:
             query = query[:, :, queries]
             mask = mask[:, :, queries] if mask is not None and mask.shape[2] > 1 else mask
-        scores = query @ self.key.transpose(-1, -2) * query.shape[-1] ** -0.5
-        return (scores if mask is None else scores.masked_fill(~mask, float("-inf"))).softmax(-1)
+        return attention_weights(query, self.key, mask)
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _attended(
 ) -> Attended:
     """The arguments of `scaled_dot_product_attention` that matter here."""
     if is_causal:
-        attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()[None, None]
+        attn_mask = causal_mask(query, key)[None, None]
     return Attended(query.detach(), key.detach(), value.detach(), attn_mask)
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from cascadepose.models.attention import attention_weights, causal_mask
 from cascadepose.training.settings import TrainConfig
 
 SHORT = 256  # keys; the weights of attention to more would take more memory than they save time
@@ -47,14 +48,8 @@ def attention(
     is_causal: bool = False,
 ) -> Tensor:
     """What `scaled_dot_product_attention` answers, [..., Q, C]; the softmax in float32."""
-    scores = query * query.shape[-1] ** -0.5 @ key.transpose(-2, -1)
-    if is_causal:
-        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, -torch.inf)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    weights = scores.softmax(-1, dtype=torch.float32)
+    mask = causal_mask(query, key) if is_causal else attn_mask
+    weights = attention_weights(query, key, mask, torch.float32)
     weights = F.dropout(weights, dropout_p) if dropout_p else weights
     return weights.to(value.dtype) @ value
 
