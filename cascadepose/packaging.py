@@ -22,6 +22,7 @@ def package_prtr(
     nms_iou: float | None = None,
     look_threshold: float | None = None,
     max_people: int = 20,
+    close_enlarge: float | None = None,
 ) -> Path:
     """Write a two-stage PRTR with folded backbones; returns `out`.
 
@@ -33,6 +34,7 @@ def package_prtr(
     look_threshold       the detector's, from which a keypoint stage that looks for boxes looks (None: threshold)
     nms_iou              suppress the worse of two boxes that overlap more than this
     max_people           the most people of a picture that the keypoint stage looks at
+    close_enlarge        size of a crop over that of a box which is given or corrected (None: 1.25, as for any other)
     Raises InputError for weights that cannot be read or are of another kind, and where `out` cannot be written.
     """
     from cascadepose.hub import load_model, save_model, weights_info
@@ -51,6 +53,7 @@ def package_prtr(
         parts[1].config,
         "image",
         detector_side=side,
+        close_enlarge=close_enlarge,
         aspect=width / height,
         threshold=threshold,
         nms_iou=nms_iou,

@@ -1,6 +1,7 @@
 """Frames in, 2D poses in their pixels out: everything between uint8 pictures and PRTR's normalised answers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
 
@@ -18,6 +19,15 @@ from cascadepose.skeletons import Skeleton
 from cascadepose.types import Poses2D
 
 _CROPS_AT_ONCE = 32, 256  # on a CPU and on a GPU: what a crowd takes of memory must not grow with it
+
+
+@dataclass(frozen=True)
+class _View:
+    """What a look sees: the images, what the detector answered of them, and how much of them around a box."""
+
+    batch: ImageBatch
+    detections: dict
+    enlarge: float
 
 
 class PosePredictor:
@@ -86,8 +96,11 @@ class PosePredictor:
         self._synchronize()
         detected = perf_counter()
         people = {"boxes": boxes, "box_scores": box_scores, "index": index}
-        for further in reversed(range(self.looks if again else 1)):
-            people |= self._joints(batch, people["boxes"], people["index"], detections, self.flip_test and not further)
+        looks = self.looks if again else 1
+        for further in reversed(range(looks)):
+            reliable = boxes_xyxy is not None or further < looks - 1
+            view = _View(batch, detections, self.prtr.close_enlarge if reliable else self.prtr.enlarge)
+            people |= self._joints(view, people["boxes"], people["index"], self.flip_test and not further)
             if again:
                 people = self._corrected(people, last=not further)
         poses = _per_frame(batch, people, self.prtr.skeleton)
@@ -115,27 +128,24 @@ class PosePredictor:
         corrected = {"boxes": boxes, "box_scores": scores} if last else {"boxes": boxes}
         return {name: value[kept] for name, value in (people | corrected).items()}
 
-    def _joints(
-        self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict, flip_test: bool
-    ) -> dict[str, Tensor]:
+    def _joints(self, view: _View, boxes: Tensor, index: Tensor, flip_test: bool) -> dict[str, Tensor]:
         """`keypoints` [N, K, 2] and `sigma` [N, K, 2] relative to the images, `scores` [N, K]; `refined_boxes` [N, 4]
         and `box_quality` [N] of a model that looks again.
         """
         if self.prtr.crop == "features":
             read = self._of_flipped_images if flip_test and len(boxes) else self._of_crops
-            return read(batch, boxes, index, detections)
+            return read(view, boxes, index)
         read = self._of_flipped_crops if flip_test else self._of_crops
         most = _CROPS_AT_ONCE[self.device.type != "cpu"]
-        parts = zip(boxes.split(most), index.split(most), strict=True)
-        answers = [read(batch, *part, detections) for part in parts]
+        answers = [read(view, *part) for part in zip(boxes.split(most), index.split(most), strict=True)]
         return {name: torch.cat([answer[name] for answer in answers]) for name in answers[0]}
 
-    def _of_crops(self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict) -> dict[str, Tensor]:
-        out = self.prtr(batch, boxes, index, detections=detections)
+    def _of_crops(self, view: _View, boxes: Tensor, index: Tensor) -> dict[str, Tensor]:
+        out = self.prtr(view.batch, boxes, index, detections=view.detections, enlarge=view.enlarge)
         return _named(self.prtr.read_joints(out)) | _second_look(out)
 
-    def _of_flipped_crops(self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict) -> dict[str, Tensor]:
-        crops, regions = self.prtr.crop_people(batch, boxes, index, detections)
+    def _of_flipped_crops(self, view: _View, boxes: Tensor, index: Tensor) -> dict[str, Tensor]:
+        crops, regions = self.prtr.crop_people(view.batch, boxes, index, view.detections, view.enlarge)
         answer = self.prtr.keypoints(torch.cat([crops, crops.flip(-1)]))
         halves = {key: value.chunk(2) for key, value in answer.items() if isinstance(value, Tensor)}
         out, other = ({key: half[side] for key, half in halves.items()} for side in (0, 1))
@@ -146,11 +156,10 @@ class PosePredictor:
             found["refined_boxes"], found["box_quality"] = boxes_in_image(mean_of_boxes(out, other), regions)
         return found
 
-    def _of_flipped_images(
-        self, batch: ImageBatch, boxes: Tensor, index: Tensor, detections: dict
-    ) -> dict[str, Tensor]:
-        out = self.prtr(batch, boxes, index, detections=detections)
-        other = self.prtr.read_joints(self.prtr(_mirrored(batch), mirrored(boxes), index))
+    def _of_flipped_images(self, view: _View, boxes: Tensor, index: Tensor) -> dict[str, Tensor]:
+        out = self.prtr(view.batch, boxes, index, detections=view.detections, enlarge=view.enlarge)
+        turned = self.prtr(_mirrored(view.batch), mirrored(boxes), index, enlarge=view.enlarge)
+        other = self.prtr.read_joints(turned)
         joints = mean_of_joints(self.prtr.read_joints(out), other, self.prtr.skeleton.flip_index)
         return _named(joints) | _second_look(out)
 

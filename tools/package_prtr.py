@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--look-threshold", type=float, help="the detector's, for stages that look again at the box")
     parser.add_argument("--max-people", type=int, default=20, help="the most that are looked at in a picture")
     parser.add_argument("--nms-iou", type=float, help="suppress the worse of two boxes that overlap more than this")
+    parser.add_argument("--close-enlarge", type=float, help="crop over box where the box is given or corrected")
     args = parser.parse_args(argv)
 
     from cascadepose.config import read_yaml
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         info = {} if args.info is None else read_yaml(args.info)
-        choice = args.side, args.threshold, args.nms_iou, args.look_threshold, args.max_people
+        choice = args.side, args.threshold, args.nms_iou, args.look_threshold, args.max_people, args.close_enlarge
         package_prtr(args.detector, args.keypoints, args.out, info, *choice)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

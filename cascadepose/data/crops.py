@@ -65,9 +65,10 @@ class PersonCrops(Dataset):
     An item: `image` uint8 [3, h, w], `keypoints` [K, 2] in 0..1 of the crop, `visible` and `labelled` [K] bool; `box`
     [4] cxcywh in 0..1 of the crop and cut to it, `box_known` and `nobody` bool (`losses.person_box.PersonBoxTargets`).
 
-    crop_size: (height, width). enlarge: region over box. min_keypoints: people with fewer annotated joints are left
-    out. boxes_only: those with none are in, and drawn so much as others. detected: how often a crop is upright and
-    where a detector might have put it; nobody: how often it is for no person.
+    crop_size: (height, width). enlarge: region over annotated box; detected_enlarge: over a box that is not annotated.
+    min_keypoints: people with fewer annotated joints are left out. boxes_only: those with none are in, and drawn so
+    much as others. detected: how often a crop is upright and where a detector might have put it; nobody: how often it
+    is for no person.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class PersonCrops(Dataset):
         sources: Sequence[CocoSource],
         crop_size: tuple[int, int],
         enlarge: float = 1.25,
+        detected_enlarge: float = 1.25,
         min_keypoints: int = 1,
         cache: bool = True,
         color: float = 1.0,
@@ -87,7 +89,8 @@ class PersonCrops(Dataset):
         boxes_only: float = 0.0,
     ):
         self.detected, self.nobody = detected, nobody
-        self.crop_size, self.enlarge, self.skeleton = tuple(crop_size), enlarge, skeleton
+        self.crop_size, self.skeleton = tuple(crop_size), skeleton
+        self.enlarge, self.detected_enlarge = enlarge, detected_enlarge
         self.color, self.rotation, self.scaling, self.half_body = color, rotation, scaling, half_body
         self.people: list[tuple[CocoImage, int]] = []
         weights: list[float] = []
@@ -113,9 +116,10 @@ class PersonCrops(Dataset):
     def __len__(self) -> int:
         return len(self.people)
 
-    def region(self, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Centre and size, in pixels of the image, of what is cropped for a box."""
-        size = fit_aspect(box_xyxy[2:] - box_xyxy[:2], self.crop_size[1] / self.crop_size[0]) * self.enlarge
+    def region(self, box_xyxy: np.ndarray, detected: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Centre and size, in pixels of the image, of what is cropped for an annotated or a detected box."""
+        size = fit_aspect(box_xyxy[2:] - box_xyxy[:2], self.crop_size[1] / self.crop_size[0])
+        size = size * (self.detected_enlarge if detected else self.enlarge)
         return (box_xyxy[:2] + box_xyxy[2:]) / 2, size
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, torch.Tensor]:
@@ -142,11 +146,12 @@ class PersonCrops(Dataset):
         if draw < self.nobody and known and record.complete:
             empty = around_nobody(record.boxes_xyxy, record.crowds_xyxy, size, rng)
             if empty is not None:
-                return _View(record, None, self._matrix(*self.region(empty)), False, known)
+                return _View(record, None, self._matrix(*self.region(empty, detected=True)), False, known)
         if draw < self.nobody + self.detected:
             box, person = as_detected(record.boxes_xyxy, person, size, rng)
             mirrored = bool(rng.random() < 0.5)
-            return _View(record, person, self._matrix(*self.region(box), mirrored=mirrored), mirrored, known)
+            matrix = self._matrix(*self.region(box, detected=True), mirrored=mirrored)
+            return _View(record, person, matrix, mirrored, known)
         if rng.random() < self.half_body:
             box, known = half_body_box(box, record.keypoints[person], rng, self.skeleton), False
         center, region = self.region(box)

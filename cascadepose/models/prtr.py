@@ -27,7 +27,7 @@ class PRTR(Pretrained, nn.Module):
     crop_levels: which of the detector's maps are cropped ("features"); crop_size: (height, width) of a crop in samples;
         for "image" the estimator's own.
     aspect: width / height of a crop in pixels ("image"), None keeps the box. enlarge: the crop is this much larger than
-        the box.
+        the box; close_enlarge: than a box that can be relied on, as it is given or corrected (None: `enlarge`).
     threshold, max_people: which queries reach the keypoint stage: the best `max_people` an image, if their score
         passes.
     look_threshold: instead, where the keypoint stage looks for the person's box and judges it (`person_box`): those who
@@ -46,6 +46,7 @@ class PRTR(Pretrained, nn.Module):
         crop_levels: Sequence[int] = (-1,),
         crop_size: tuple[int, int] | None = None,
         enlarge: float = 1.25,
+        close_enlarge: float | None = None,
         aspect: float | None = 0.75,
         alignment: Alignment = "centers",
         clamp_to_image: bool = True,
@@ -65,7 +66,8 @@ class PRTR(Pretrained, nn.Module):
             raise ValueError(f'PRTR needs two logits, "person" and "nobody", of its detector, not {logits}')
         self.crop, self.detector_side = crop, detector_side
         self.crop_levels = list(crop_levels)
-        self.enlarge, self.aspect, self.alignment = enlarge, aspect, alignment
+        self.enlarge, self.close_enlarge = enlarge, close_enlarge or enlarge
+        self.aspect, self.alignment = aspect, alignment
         self.clamp_to_image, self.clamp_keypoints = clamp_to_image, clamp_keypoints
         self.threshold, self.max_people, self.nms_iou = threshold, max_people, nms_iou
         self.look_threshold = threshold if look_threshold is None else look_threshold
@@ -93,13 +95,15 @@ class PRTR(Pretrained, nn.Module):
         threshold: float | None = None,
         detections: dict | None = None,
         choose: Callable[[dict], tuple[Tensor, Tensor]] | None = None,
+        enlarge: float | None = None,
     ) -> dict:
         """Images -> people and their joints.
 
         boxes [N, 4] cxcywh relative to the un-padded images, with batch_index [N]: people to look at instead of the
         detector's (the detector then runs only where its maps are cropped). threshold: instead of the model's own.
         detections: what `detect` has already answered for this batch. choose: instead of `select_people`, the
-            detector's outputs -> boxes and batch_index (training looks at the queries that were matched).
+            detector's outputs -> boxes and batch_index (training looks at the queries that were matched). enlarge:
+            instead of the model's own.
 
         Returns the detector's outputs, and for N people `people_batch_index` [N], `people_boxes` [N, 4],
         `people_scores` [N], `pred_keypoints` [N, Qk, 2] relative to the un-padded image, `pred_kpt_sigma` [N, Qk, 2] in
@@ -117,7 +121,7 @@ class PRTR(Pretrained, nn.Module):
             boxes, scores, batch_index = self.select_people(out, threshold)
         else:
             scores = boxes.new_ones(len(boxes))
-        crops, regions = self.crop_people(batch, boxes, batch_index, out)
+        crops, regions = self.crop_people(batch, boxes, batch_index, out, enlarge)
         joints = self.keypoints(crops)
         points, sigma = self.in_image(joints["pred_keypoints"], joints["pred_kpt_sigma"], regions)
         people = {
@@ -163,11 +167,17 @@ class PRTR(Pretrained, nn.Module):
         return min(threshold, self.look_threshold) if self.looks_again else threshold
 
     def crop_people(
-        self, batch: ImageBatch, boxes: Tensor, batch_index: Tensor, out: dict | None = None
+        self,
+        batch: ImageBatch,
+        boxes: Tensor,
+        batch_index: Tensor,
+        out: dict | None = None,
+        enlarge: float | None = None,
     ) -> tuple[Tensor, Tensor]:
         """People -> crops [N, C, *crop_size] and the regions [N, 4] they cover, relative to the un-padded image."""
         sizes = batch.size_tensor[batch_index]
-        regions = crop_regions(boxes, sizes, self.aspect if self.crop == "image" else None, self.enlarge)
+        aspect = self.aspect if self.crop == "image" else None
+        regions = crop_regions(boxes, sizes, aspect, enlarge or self.enlarge)
         if self.crop == "image":
             maps, ratios, outside = [batch.images], [batch.valid_ratio], "zeros"
         else:

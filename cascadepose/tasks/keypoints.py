@@ -46,6 +46,10 @@ class KeypointTaskConfig:
     """Leading stages of the backbone that keep their weights."""
     cache_images: bool = True
     """Decode every image once and keep it in memory."""
+    enlarge: float = 1.25
+    """Size of a crop over that of the person's annotated box."""
+    detected_enlarge: float = 1.25
+    """The same where the box is as a detector might give it."""
     color: float = 0.8
     """Strength of colour changes and hidden patches."""
     rotation: float = 25.0
@@ -100,6 +104,8 @@ class KeypointTask:
         self.train_set = PersonCrops(
             config.sources,
             self.model.crop_size,
+            enlarge=config.enlarge,
+            detected_enlarge=config.detected_enlarge,
             cache=config.cache_images,
             color=config.color,
             rotation=config.rotation,
@@ -141,8 +147,8 @@ class KeypointTask:
         if self.config.validation is None:
             return {}
         if self.validation_set is None:
-            size, skeleton = self.model.crop_size, self.model.skeleton
-            self.validation_set = PersonCrops([self.config.validation], size, cache=False, skeleton=skeleton)
+            size, enlarge, skeleton = self.model.crop_size, self.config.enlarge, self.model.skeleton
+            self.validation_set = PersonCrops([self.config.validation], size, enlarge, cache=False, skeleton=skeleton)
         return validate_crops(model, self.validation_set, self.config.validation, self.config.validation_people)
 
     def save(self, model: nn.Module, path: Path, info: dict) -> None:

@@ -1,5 +1,7 @@
 import numpy as np
+import torch
 
+from cascadepose.boxes import cxcywh_to_xyxy
 from cascadepose.data.crops import PersonCrops
 from cascadepose.data.detected import around_nobody, as_detected, overlap
 
@@ -42,6 +44,21 @@ def painted(coco_people, **options) -> PersonCrops:
     image[y0:y1, x0:x1, 1] = 255
     data.images._images[record.path] = image
     return data
+
+
+def test_detected_boxes_may_leave_more_room_than_annotated_ones(coco_people):
+    """The same item, cropped twice as widely, shows the person half as large; an annotated box is cropped as before."""
+    boxes = {}
+    for room in (1.5, 3.0):
+        data = PersonCrops([coco_people], (64, 48), 1.1, room, color=0.0, detected=1.0)
+        boxes[room] = torch.stack([data[(0, seed)]["box"] for seed in range(16)])
+        box = np.array([10.0, 20.0, 46.0, 68.0])
+        assert np.allclose(data.region(box)[1], [1.1 * 36, 1.1 * 48])
+        assert np.allclose(data.region(box, detected=True)[1], [room * 36, room * 48])
+    corners = cxcywh_to_xyxy(boxes[1.5])
+    whole = ((corners > 0) & (corners < 1)).all(1)  # not cut by the crop
+    assert whole.sum() > 3
+    torch.testing.assert_close(boxes[1.5][whole, 2:], 2 * boxes[3.0][whole, 2:])
 
 
 def test_the_box_of_a_crop_is_around_the_person(coco_people):

@@ -131,6 +131,29 @@ def test_a_loss_on_the_refined_box_reaches_the_first_convolution_and_the_detecto
     prtr.eval().zero_grad()
 
 
+def test_boxes_that_can_be_relied_on_are_cropped_closely(prtr, make_image, monkeypatch):
+    """The detector's boxes are cropped with room around them; those of a look before, and given ones, closely."""
+    frame, room = make_image(60, 90), []
+    crop_people = PRTR.crop_people
+
+    def watched(self, batch, boxes, *rest):
+        crops, regions = crop_people(self, batch, boxes, *rest)
+        fitted = crop_people(self, batch, boxes, *rest[:-1], 1.0)[1]
+        room.append(round(float((regions[:, 2:] / fitted[:, 2:]).nanmean()), 3))
+        return crops, regions
+
+    monkeypatch.setattr(PRTR, "crop_people", watched)
+    monkeypatch.setattr(prtr, "close_enlarge", 1.1)
+    model = with_quality(prtr, 30.0)
+    for flip_test in (False, True):
+        predictor = PosePredictor(model, threshold=0.0, looks=2, flip_test=flip_test)
+        predictor.predict([frame])
+        predictor.predict([frame], [np.array([[5.0, 6.0, 45.0, 55.0]])])
+        assert room == [1.25, 1.1, 1.1]
+        room.clear()
+    assert PRTR(**prtr.config).close_enlarge == 1.25  # unless it is said otherwise, all alike
+
+
 def test_a_second_look_starts_at_the_boxes_of_the_first(prtr, make_image, monkeypatch):
     frame, seen = make_image(60, 90), []
     crop_people = PRTR.crop_people
