@@ -52,11 +52,14 @@ def test_bad_recipes(file, text, message):
 
 def test_the_default_recipe_can_be_read(repository):
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
-    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 8
+    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 9
     folders = [read_yaml(step.config)["train"]["output_dir"] for step in default.steps]
     weights = [f"{folder}/best.safetensors" for folder in folders]
-    assert [default.package["detector"], *default.package["keypoints"]] == [weights[0], *weights[-3:], weights[-1]]
-    assert read_yaml(default.steps[-1].config)["task"]["initial_weights"] == weights[-3:-1]
+    before = [*weights[-4:-1], weights[-2]]  # what the last part starts from, in the proportions of its mean
+    assert read_yaml(default.steps[-2].config)["task"]["initial_weights"] == weights[-4:-2]
+    assert read_yaml(default.steps[-1].config)["task"]["initial_weights"] == before
+    assert default.package["detector"] == weights[0]
+    assert default.package["keypoints"] == before + 6 * [weights[-1]]
 
 
 def test_both_stages_are_packaged_as_one_model(coco_people, tmp_path):
