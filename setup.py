@@ -51,6 +51,7 @@ setup(
             "mkdocs>=1.6,<2",
             "mkdocs-material>=9.5,<10",
             "mkdocstrings[python]>=1.0",
+            "ai-edge-litert>=2.0; platform_system == 'Linux'",  # MoveNet, a peer
         ],
         "c3d": ["ezc3d>=1.7"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1.0"],
