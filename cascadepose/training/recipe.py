@@ -24,6 +24,8 @@ from cascadepose.errors import InputError
 from cascadepose.packaging import package_prtr
 from cascadepose.training.stages import STAGES, train
 
+_DATA = ("annotations", "images", "background", "backbone_weights")  # keys of files that are there before a recipe
+
 
 @dataclass(frozen=True)
 class Step:
@@ -67,9 +69,26 @@ def read_recipe(path: str | Path) -> Recipe:
     return Recipe(tuple(steps), package)
 
 
+def check_data(recipe: Recipe) -> None:
+    """Raises InputError where something that a step learns from, or is validated by, is not there."""
+    for step in recipe.steps:
+        task = read_yaml(step.config).get("task", {})
+        for section in [task, *task.get("sources", []), task.get("validation") or {}]:
+            for name in _DATA:
+                if section.get(name) is not None and not Path(section[name]).exists():
+                    raise InputError(
+                        f"{section[name]}: {step.config} needs it, but it is missing; see docs/training.md"
+                    )
+
+
 def follow(path: str | Path, options: Sequence[str] = ()) -> Path:
-    """Train every step, `options` laid over each, and package the result; returns the file of the last weights."""
+    """Train every step, `options` laid over each, and package the result; returns the file of the last weights.
+
+    Raises InputError before the first step where data of a later one are missing.
+    """
     recipe = read_recipe(path)
+    if not any(option.startswith("--task.") for option in options):
+        check_data(recipe)
     best = Path()
     for number, step in enumerate(recipe.steps, 1):
         if _first():

@@ -50,6 +50,19 @@ def test_bad_recipes(file, text, message):
         recipe.read_recipe(file)
 
 
+def test_missing_data_of_a_later_step_stop_the_first(file, monkeypatch):
+    called = []
+    monkeypatch.setattr(recipe, "train", lambda stage, argv: called.append(stage) or file)
+    sources = f"sources: [{{annotations: {file}, images: {file.parent}, background: {file.parent}/nowhere}}]"
+    file.with_name("two.yaml").write_text(f"task: {{{sources}}}\n")
+    file.write_text("steps:\n- {stage: detector, config: one.yaml}\n- {stage: keypoints, config: two.yaml}")
+    with pytest.raises(InputError, match=r"nowhere: .*two\.yaml needs it, but it is missing"):
+        recipe.follow(file)
+    assert not called
+    recipe.follow(file, ["--task.sources", "elsewhere"])
+    assert called == ["detector", "keypoints"], "who says what to learn from knows better"
+
+
 def test_the_default_recipe_can_be_read(repository):
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
     assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 9
