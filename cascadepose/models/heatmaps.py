@@ -70,9 +70,23 @@ class HeatmapReference(nn.Module):
             upsampled = F.interpolate(pixels, size=finer.shape[-2:], mode="bilinear", align_corners=False)
             pixels = blocks(convolution(finer) + upsampled)
         pixels = self.mix(pixels)
-        logits = torch.einsum("lnqc,nchw->lnqhw", self.query(hs), pixels) * pixels.shape[1] ** -0.5
+        if self.training:
+            # what all cells share moves no softmax, so nothing holds it back: it grows until logits have no digits left
+            pixels = pixels - pixels.mean((-2, -1), keepdim=True)
+        logits = _products(self.query(hs), pixels) * pixels.shape[1] ** -0.5
         read = soft_argmax if self.training else around_peak
         return logits, read(logits * self.sharpness)
+
+
+def _products(queries: Tensor, pixels: Tensor) -> Tensor:
+    """[L, N, Q, C] and [N, C, h, w] -> [L, N, Q, h, w], under autocast in float32: in bfloat16 the gradients of large
+    logits point elsewhere.
+    """
+    device = pixels.device.type
+    if not torch.is_autocast_enabled(device):
+        return torch.einsum("lnqc,nchw->lnqhw", queries, pixels)
+    with torch.autocast(device, enabled=False):
+        return torch.einsum("lnqc,nchw->lnqhw", queries.float(), pixels.float())
 
 
 def soft_argmax(logits: Tensor) -> Tensor:
