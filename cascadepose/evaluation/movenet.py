@@ -61,10 +61,13 @@ class MoveNet:
         """Joints [K, 3] (x, y in px of the frame, score) of the person in a box [4] xyxy."""
         import cv2
 
-        center, scale = (box[:2] + box[2:]) / 2, self.side / (ENLARGE * (box[2:] - box[:2]).max())
-        matrix = np.hstack([np.eye(2) * scale, (self.side / 2 - center * scale)[:, None]])
-        crop = cv2.warpAffine(frame, matrix, (self.side, self.side), flags=cv2.INTER_AREA)
+        center, length = (box[:2] + box[2:]) / 2, ENLARGE * (box[2:] - box[:2]).max()
+        pixels = max(round(length), self.side)  # cut out with all of its pixels, and then made small by their means
+        scale = pixels / length
+        shift = pixels / 2 - center * scale + (scale - 1) / 2  # pixels have their middle at a half
+        square = cv2.warpAffine(frame, np.hstack([np.eye(2) * scale, shift[:, None]]), (pixels, pixels))
+        crop = cv2.resize(square, (self.side, self.side), interpolation=cv2.INTER_AREA)
         self._model.set_tensor(self._input["index"], crop[None].astype(self._input["dtype"]))
         self._model.invoke()
         answer = self._model.get_tensor(self._output["index"])[0, 0]
-        return np.hstack([(answer[:, 1::-1] * self.side - self.side / 2) / scale + center, answer[:, 2:]])
+        return np.hstack([(answer[:, 1::-1] - 0.5) * length + center, answer[:, 2:]])

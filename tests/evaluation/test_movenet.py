@@ -1,10 +1,12 @@
 """MoveNet as a peer: its answers in the pixels of the frame, and clear words where it cannot run."""
 
+import json
 import sys
 
 import numpy as np
 import pytest
 
+from cascadepose.cli import main
 from cascadepose.data.images import read_image
 from cascadepose.errors import InputError
 from cascadepose.evaluation.movenet import MoveNet
@@ -55,3 +57,17 @@ def test_files_that_are_no_movenet(tmp_path):
     (tmp_path / "text.tflite").write_text("no model")
     with pytest.raises(InputError, match="cannot read it"):
         MoveNet(tmp_path / "text.tflite")
+
+
+def test_it_is_evaluated_as_weights_are(movenet, coco_dataset, shared, capsys):
+    folder, truth = coco_dataset
+    (folder / "truth.json").write_text(json.dumps(truth))
+    file = shared / "data/peers/movenet_single_pose_lightning_ptq.tflite"
+    given = ["eval", "coco", "--images", folder, "--annotations", folder / "truth.json", "--weights", file]
+    assert main([*map(str, given), "--json", str(folder / "report.json")]) == 0
+    report = json.loads((folder / "report.json").read_text())
+    assert 0 <= report["keypoints"]["AP"] <= 1
+    assert report["protocol"]["weights"] == str(file)
+    capsys.readouterr()
+    assert main([*map(str, given), "--boxes", "detector"]) == 2
+    assert "--boxes gt" in capsys.readouterr().err
