@@ -25,6 +25,7 @@ from cascadepose.packaging import package_prtr
 from cascadepose.training.stages import STAGES, train
 
 _DATA = ("annotations", "images", "background", "backbone_weights")  # keys of files that are there before a recipe
+_NO_DATA_NEEDED = ("--task.", "--print_config", "--help")  # options that name other data, or train nothing
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def follow(path: str | Path, options: Sequence[str] = ()) -> Path:
     Raises InputError before the first step where data of a later one are missing.
     """
     recipe = read_recipe(path)
-    if not any(option.startswith("--task.") for option in options):
+    if not any(option.startswith(_NO_DATA_NEEDED) for option in options):
         check_data(recipe)
     best = Path()
     for number, step in enumerate(recipe.steps, 1):

@@ -61,6 +61,8 @@ def test_missing_data_of_a_later_step_stop_the_first(file, monkeypatch):
     assert not called
     recipe.follow(file, ["--task.sources", "elsewhere"])
     assert called == ["detector", "keypoints"], "who says what to learn from knows better"
+    recipe.follow(file, ["--print_config"])
+    assert len(called) == 4, "what trains nothing needs no data"
 
 
 def test_the_default_recipe_can_be_read(repository):
