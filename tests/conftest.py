@@ -40,7 +40,17 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def foreign():
     """The module foreign.py beside this file: 2D results as other programs write them."""
-    spec = importlib.util.spec_from_file_location("foreign", Path(__file__).with_name("foreign.py"))
+    return _module(Path(__file__).with_name("foreign.py"))
+
+
+@pytest.fixture(scope="session")
+def tool_main():
+    """main() of a file in tools/, by its name."""
+    return lambda name: _module(REPOSITORY / "tools" / f"{name}.py").main
+
+
+def _module(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

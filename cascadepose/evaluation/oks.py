@@ -26,16 +26,23 @@ def oks(
     The mean over joints of exp(-d^2 / (2 area (2 sigma)^2)), as the COCO keypoint challenge defines it.
     """
     keypoints, reference = np.asarray(keypoints, np.float64), np.asarray(reference, np.float64)
-    spread = (2 * np.asarray(sigmas, np.float64)) ** 2
     area = np.asarray(area, np.float64)
     if area.ndim < reference.ndim - 1:  # [..., G], the same for every pose
         area = area[..., None, :] if area.ndim else area[None, None]
     distance = ((keypoints[..., :, None, :, :] - reference[..., None, :, :, :]) ** 2).sum(-1)
-    similarity = np.exp(-distance / (2 * spread * (area[..., None] + np.spacing(1))))
+    similarity = joint_similarity(distance, area, sigmas)
     if visible is None:
         return similarity.mean(-1)
     counts = np.asarray(visible, bool)[..., None, :, :]
     return (similarity * counts).sum(-1) / np.maximum(counts.sum(-1), 1)
+
+
+def joint_similarity(
+    squared_distance: np.ndarray, area: np.ndarray, sigmas: Sequence[float] = COCO17.sigmas
+) -> np.ndarray:
+    """What OKS is the mean of, [..., K], of squared distances [..., K] and areas [...] in one unit."""
+    tolerance = (2 * np.asarray(sigmas, np.float64)) ** 2
+    return np.exp(-squared_distance / (2 * tolerance * (np.asarray(area)[..., None] + np.spacing(1))))
 
 
 def expected_oks(

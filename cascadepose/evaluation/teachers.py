@@ -12,7 +12,7 @@ import numpy as np
 
 from cascadepose.data.coco import CocoSource, ImageStore, read_coco
 from cascadepose.errors import InputError
-from cascadepose.evaluation.oks import needed_sigmas
+from cascadepose.evaluation.oks import joint_similarity, needed_sigmas
 from cascadepose.files import atomic_path, read_json
 from cascadepose.skeletons import COCO17, Skeleton
 from cascadepose.timing import progress_bar
@@ -58,17 +58,16 @@ def label_missing(
     chosen = [skeleton.index(name) for name in joints]
     records = read_coco(CocoSource(str(annotations), str(images)), skeleton)
     content = read_json(annotations, "annotation file")
+    people = [(record, (record.keypoints[..., 2] > 0).any(1)) for record in records]
+    people = [(record, who) for record, who in people if who.any()]
     store, counts = ImageStore([], cache=False), np.zeros(len(chosen), int)
-    records = [record for record in records if (record.keypoints[..., 2] > 0).any()]
-    with progress_bar("images", len(records), progress) as advance:
-        for start in range(0, len(records), _AT_ONCE):
-            batch = records[start : start + _AT_ONCE]
-            people = [np.flatnonzero((record.keypoints[..., 2] > 0).any(1)) for record in batch]
-            frames = [store(record.path) for record in batch]
-            boxes = [record.boxes_xyxy[who] for record, who in zip(batch, people, strict=True)]
+    with progress_bar("images", len(people), progress) as advance:
+        for start in range(0, len(people), _AT_ONCE):
+            batch = people[start : start + _AT_ONCE]
+            frames = [store(record.path) for record, _ in batch]
+            boxes = [record.boxes_xyxy[who] for record, who in batch]
             answers = [_joined(teacher.predict(frames, boxes)) for teacher in teachers]
-            rows = np.concatenate([record.rows[who] for record, who in zip(batch, people, strict=True)])
-            entries = [content["annotations"][row] for row in rows]
+            entries = [content["annotations"][row] for record, who in batch for row in record.rows[who]]
             counts += _write(entries, believed(answers, _areas(entries), belief, skeleton), chosen, skeleton)
             advance(len(batch))
     with atomic_path(out) as path:
@@ -86,8 +85,7 @@ def believed(
     (first, scores), *second = answers
     places, sure = np.asarray(first, np.float64), np.asarray(scores) > belief.alone
     for other, _ in second:
-        tolerance = 2 * np.asarray(areas)[:, None] * (2 * needed_sigmas(skeleton)) ** 2
-        similarity = np.exp(-((places - other) ** 2).sum(-1) / tolerance)
+        similarity = joint_similarity(((places - other) ** 2).sum(-1), areas, needed_sigmas(skeleton))
         agreed = (np.asarray(scores) > belief.agreed) & (similarity > belief.similarity)
         places, sure = np.where(agreed[..., None], (places + other) / 2, places), sure | agreed
     return np.concatenate([places, sure[..., None]], axis=-1)

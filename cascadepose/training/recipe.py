@@ -73,13 +73,11 @@ def read_recipe(path: str | Path) -> Recipe:
 def check_data(recipe: Recipe) -> None:
     """Raises InputError where something that a step learns from, or is validated by, is not there."""
     for step in recipe.steps:
-        task = read_yaml(step.config).get("task", {})
-        for section in [task, *task.get("sources", []), task.get("validation") or {}]:
-            for name in _DATA:
-                if section.get(name) is not None and not Path(section[name]).exists():
-                    raise InputError(
-                        f"{section[name]}: {step.config} needs it, but it is missing; see docs/training.md"
-                    )
+        task = read_yaml(step.config).get("task") or {}
+        sections = [task, *(task.get("sources") or ()), task.get("validation") or {}]
+        named = [section[key] for section in sections for key in _DATA if section.get(key) is not None]
+        if missing := [path for path in named if not Path(path).exists()]:
+            raise InputError(f"{missing[0]}: {step.config} needs it, but it is missing; see docs/training.md")
 
 
 def follow(path: str | Path, options: Sequence[str] = ()) -> Path:

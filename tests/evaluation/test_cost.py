@@ -1,6 +1,5 @@
 """Counted multiply-accumulates against counts by hand and published ones; the table of compared lifters."""
 
-import importlib.util
 import json
 
 import numpy as np
@@ -77,12 +76,8 @@ def test_speed_is_a_positive_number():
 
 
 @pytest.fixture
-def tool(repository):
-    """main() of tools/compare_lifters.py."""
-    spec = importlib.util.spec_from_file_location("compare_lifters", repository / "tools" / "compare_lifters.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+def tool(tool_main):
+    return tool_main("compare_lifters")
 
 
 def test_table(tool, tmp_path, rng, capsys):

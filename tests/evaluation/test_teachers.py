@@ -1,8 +1,6 @@
 """Pseudo-labels: who is believed, what is left alone, and the file that comes out."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from cascadepose.evaluation.teachers import FACE, Belief, believed, label_missin
 from cascadepose.skeletons import COCO17
 from cascadepose.types import Poses2D
 
-NOSE, EYE = COCO17.index("nose"), COCO17.index("left_eye")
+EYE = COCO17.index("left_eye")
 
 
 class Teacher:
@@ -111,14 +109,11 @@ def test_bad_input_is_said(faceless):
     assert not (folder / "out.json").exists()
 
 
-def test_the_tool_writes_the_file_and_says_what_it_labelled(faceless, capsys):
-    path = Path(__file__).resolve().parents[2] / "tools" / "label_joints.py"
-    spec = importlib.util.spec_from_file_location("label_joints", path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def test_the_tool_writes_the_file_and_says_what_it_labelled(faceless, tool_main, capsys):
+    tool = tool_main("label_joints")
     folder, _ = faceless
     given = ["--images", str(folder), "--annotations", str(folder / "faceless.json"), "--device", "cpu"]
-    assert tool.main([*given, "--joints", "nose", "--alone", "0", "--out", str(folder / "out.json")]) == 0
+    assert tool([*given, "--joints", "nose", "--alone", "0", "--out", str(folder / "out.json")]) == 0
     assert "labelled: nose 10" in capsys.readouterr().out
-    assert tool.main([*given, "--movenet", str(folder / "missing.tflite"), "--out", str(folder / "no.json")]) == 2
+    assert tool([*given, "--movenet", str(folder / "missing.tflite"), "--out", str(folder / "no.json")]) == 2
     assert not (folder / "no.json").exists()

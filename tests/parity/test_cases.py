@@ -1,6 +1,5 @@
 """Cases hold by the same comparisons as `tools/check_parity.py` makes. Large models have tests of their own."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -90,11 +89,8 @@ def test_a_missing_input_does_not_stop_the_rest(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("check_parity", REPOSITORY / "tools/check_parity.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+def tool(tool_main):
+    return tool_main("check_parity")
 
 
 def test_tool(tool, tmp_path, capsys):

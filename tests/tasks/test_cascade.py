@@ -172,21 +172,17 @@ def test_the_recipe(repository):
     assert (task.prtr, task.lifter) == ("prtr-mobilenetv2-small", "dstformer-small")
 
 
-def test_the_parts_of_a_cascade(weights, tmp_path, repository, capsys):
+def test_the_parts_of_a_cascade(weights, tmp_path, tool_main, capsys):
     """What the tool writes are the 2D stage and the lifter, each of which loads alone."""
-    import importlib.util
-
     from cascadepose.models.cascade import CascadePose
 
     whole = CascadePose(load_model(weights["prtr"]), load_model(weights["lifter"]))
     path = save_model(whole, tmp_path / "cascade.safetensors", "cascade")
-    spec = importlib.util.spec_from_file_location("split_cascade", repository / "tools" / "split_cascade.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    assert tool.main([str(path), "--out", str(tmp_path / "parts")]) == 0
+    split = tool_main("split_cascade")
+    assert split([str(path), "--out", str(tmp_path / "parts")]) == 0
     for name in ("prtr", "lifter"):
         part = load_model(tmp_path / "parts" / f"{name}.safetensors")
         for key, value in load_model(weights[name]).state_dict().items():
             torch.testing.assert_close(part.state_dict()[key], value)
-    assert tool.main([weights["prtr"], "--out", str(tmp_path / "parts")]) == 2
+    assert split([weights["prtr"], "--out", str(tmp_path / "parts")]) == 2
     assert "kind 'prtr', but 'cascade' is needed" in capsys.readouterr().err

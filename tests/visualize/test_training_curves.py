@@ -1,6 +1,5 @@
 """Logs of runs as curves."""
 
-import importlib.util
 import json
 
 import numpy as np
@@ -65,15 +64,13 @@ def test_what_cannot_be_drawn(run, tmp_path):
         curves_figure({"one": read_log(run("one", 0.1))}, ["val/ap"])
 
 
-def test_the_tool(run, tmp_path, repository, capsys):
+def test_the_tool(run, tmp_path, tool_main, capsys):
     from PIL import Image
 
-    spec = importlib.util.spec_from_file_location("plot_curves", repository / "tools" / "plot_curves.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    plot = tool_main("plot_curves")
     out = tmp_path / "curves.png"
-    assert tool.main([str(run("one", 0.1)), f"two={run('other', 0.2)}", "--out", str(out)]) == 0
+    assert plot([str(run("one", 0.1)), f"two={run('other', 0.2)}", "--out", str(out)]) == 0
     with Image.open(out) as image:
         assert image.width > 300
-    assert tool.main([str(tmp_path / "nowhere"), "--out", str(out)]) == 2
+    assert plot([str(tmp_path / "nowhere"), "--out", str(out)]) == 2
     assert "nowhere" in capsys.readouterr().err
