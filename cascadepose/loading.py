@@ -1,7 +1,7 @@
 """A pipeline with trained weights: which ones, on which device, at which price.
 
-pose = load()                   # the packaged weights, as well as they can
-pose = load(preset="fast")      # the same weights, as quickly as they can
+pose = load()                   # the packaged weights that see people best
+pose = load(preset="fast")      # those that are quick, as quickly as they can
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-PRTR_WEIGHTS, LIFTER_WEIGHTS = "prtr-mobilenetv2-small", "dstformer-small"
+LIFTER_WEIGHTS = "dstformer-small"
 _CARRY_ON = 0.6  # share of the threshold at which a person who is known is still believed
 
 
@@ -29,6 +29,7 @@ _CARRY_ON = 0.6  # share of the threshold at which a person who is known is stil
 class Preset:
     """How much work is put into a frame; figures of both are in docs/results.md.
 
+    weights             of the 2D stage, where no others are named
     detector_side       longer side in px of the picture that the detector sees; None is the weights' own
     keypoint_flip_test  average joints with those of the mirrored crop
     flip_test           average the lifter's answer with that for the mirrored person
@@ -36,6 +37,7 @@ class Preset:
     detect_every        frames of a video that share a look of the detector, see Pipeline
     """
 
+    weights: str
     detector_side: int | None
     keypoint_flip_test: bool
     flip_test: bool
@@ -44,13 +46,13 @@ class Preset:
 
 
 PRESETS = {
-    "accurate": Preset(None, True, True, looks=2, detect_every=1),
-    "fast": Preset(256, False, False, looks=1, detect_every=3),
+    "accurate": Preset("prtr-mobilenetv2-small-320x256", None, True, True, looks=2, detect_every=1),
+    "fast": Preset("prtr-mobilenetv2-small", 256, False, False, looks=1, detect_every=3),
 }
 
 
 def load(
-    weights: str | Path = PRTR_WEIGHTS,
+    weights: str | Path | None = None,
     lifter: str | Path | None = LIFTER_WEIGHTS,
     device: str | None = None,
     threshold: float | None = None,
@@ -63,7 +65,7 @@ def load(
 ) -> Pipeline:
     """A pipeline with trained weights.
 
-    weights    of the 2D stage: packaged name, path or hub address
+    weights    of the 2D stage: packaged name, path or hub address; None: the preset's
     lifter     of the 3D stage, the same; None for 2D only
     device     such as "cpu" or "cuda:1"; None takes a GPU where there is one
     threshold  box score at which a person is believed; None takes the model's own
@@ -83,6 +85,7 @@ def load(
     if preset not in PRESETS:
         raise InputError(f"unknown preset {preset!r}; use one of: {', '.join(PRESETS)}")
     chosen, device = PRESETS[preset], pick_device(device)
+    weights = chosen.weights if weights is None else weights
     flip_test = chosen.flip_test if flip_test is None else flip_test
     batch_size = batch_size or (3 if device.type == "cpu" else 9)
     settings = {"workers": workers_on(device), "detect_every": chosen.detect_every} | settings

@@ -27,7 +27,8 @@ def package_prtr(
     """Write a two-stage PRTR with folded backbones; returns `out`.
 
     detector, keypoints  weights of the two stages, as training writes them; a PRTR gives its detector too; of
-                         several keypoint stages, one trained on from the other, the mean is packaged
+                         several keypoint stages, one trained on from the other, the mean is packaged, see
+                         `mean_of_weights`
     info                 facts that stay with the weights: data, recipe, scores, licence
     side                 longer side in px of the picture that the detector sees
     threshold            person score from which a person is believed
@@ -71,7 +72,8 @@ def package_prtr(
 
 def mean_of_weights(files: Sequence[str | Path], kind: str = "keypoint_estimator") -> nn.Module:
     """The model whose weights are the mean of those in `files`: better than each, where all of them were trained on
-    from the same weights (model soups, Wortsman et al., ICML 2022, section 3).
+    from the same weights (model soups, Wortsman et al., ICML 2022, section 3). Of several crop sizes the last
+    one stays.
 
     Raises InputError for no file, files that cannot be read, of another kind, or of models of different shapes.
     """
@@ -81,7 +83,7 @@ def mean_of_weights(files: Sequence[str | Path], kind: str = "keypoint_estimator
     if not models:
         raise InputError(f"no weights of a {kind} given; name at least one file")
     for file, model in zip(files, models, strict=True):
-        if model.config != models[-1].config:
+        if model.config | {"crop_size": None} != models[-1].config | {"crop_size": None}:
             raise InputError(f"{file} and {files[-1]} are of different shapes and have no mean; give one of them")
     states, mean = [model.state_dict() for model in models], models[-1].state_dict()
     for name, tensor in mean.items():

@@ -61,7 +61,7 @@ def test_video_to_overlay_and_numbers(fake_models, clip, tmp_path, capsys):
     out = tmp_path / "new" / "out"
     assert main(["infer", str(clip), "--out", str(out), "--threshold", "0.4", "--batch-size", "5"]) == 0
     assert names(out) == ["overlay.mp4", "poses.json", "poses.npz"]
-    assert fake_models.given == ("prtr-mobilenetv2-small", "dstformer-small", None, 0.4, 5, None)
+    assert fake_models.given == (None, "dstformer-small", None, 0.4, 5, None)
     content = json.loads((out / "poses.json").read_text())
     assert content["num_frames"] == 24 and len(content["tracks"]) == 1 and len(content["tracks"][0]["joints"]) == 24
     printed = capsys.readouterr().out

@@ -28,7 +28,7 @@ def test_every_part_in_order(quick):
     assert "h264" in found["read"].value and found["write"].part == "speed"
     names = {finding.name for finding in findings if finding.part == "speed"}
     assert names == {"write", "decode", "detect", "keypoints", "lift", "video"}
-    if {"prtr-mobilenetv2-small", "dstformer-small"} <= {model.name for model in hub.list_models()}:
+    if {"prtr-mobilenetv2-small-320x256", "dstformer-small"} <= {model.name for model in hub.list_models()}:
         assert [finding.problem for finding in findings if finding.problem] == []
         assert all("ms a frame" in finding.value for finding in findings if finding.part == "speed")
 

@@ -207,7 +207,7 @@ def test_real_video(shared):
     """The juggler is one person, found in nearly every frame."""
     from cascadepose.hub import list_models
 
-    if not {"prtr-mobilenetv2-small", "dstformer-small"} <= {model.name for model in list_models()}:
+    if not {"prtr-mobilenetv2-small-320x256", "dstformer-small"} <= {model.name for model in list_models()}:
         pytest.skip("no packaged weights in this working copy")
     result = load(device="cpu")(shared / "data/videos/juggle.mp4", progress=False)
     longest = max(result.tracks, key=lambda track: int(track.observed.sum()))
@@ -236,7 +236,12 @@ def test_presets_differ_in_the_work_they_do():
     assert (accurate.predictor.flip_test, accurate.flip_test) == (True, True)
     assert (fast.predictor.flip_test, fast.flip_test) == (False, False)
     assert (accurate.detect_every, fast.detect_every) == (1, 3)
-    assert fast.weights["keypoints"]["preset"] == "fast"
+    assert [pose.weights["keypoints"]["preset"] for pose in (accurate, fast)] == ["accurate", "fast"]
+    assert [pose.weights["keypoints"]["name"] for pose in (accurate, fast)] == [
+        "prtr-mobilenetv2-small-320x256",
+        "prtr-mobilenetv2-small",
+    ]
+    assert load("prtr-mobilenetv2-small", device="cpu").predictor.prtr.crop_size == (256, 192), "named weights go first"
     assert load(device="cpu", preset="fast", flip_test=True).flip_test
     with pytest.raises(InputError, match="accurate, fast"):
         load(preset="slow")

@@ -17,7 +17,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--annotations", required=True, metavar="FILE", help="COCO keypoint file")
     parser.add_argument("--joints", nargs="+", default=FACE, metavar="NAME", help="joints to label (default: the face)")
-    parser.add_argument("--weights", default="prtr-mobilenetv2-small", metavar="NAME", help="2D stage: name or path")
+    parser.add_argument(
+        "--weights", default="prtr-mobilenetv2-small-320x256", metavar="NAME", help="2D stage: name or path"
+    )
     parser.add_argument("--movenet", metavar="FILE", help="a second teacher: single-pose MoveNet, .tflite")
     parser.add_argument("--alone", type=float, default=Belief.alone, help="score that is believed without agreement")
     parser.add_argument("--agreed", type=float, default=Belief.agreed, help="score that is believed where both agree")

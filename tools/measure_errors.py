@@ -14,7 +14,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--annotations", required=True, metavar="FILE", help="COCO keypoint file; never one trained on")
-    parser.add_argument("--weights", default="prtr-mobilenetv2-small", metavar="NAME", help="2D stage: name or path")
+    parser.add_argument(
+        "--weights", default="prtr-mobilenetv2-small-320x256", metavar="NAME", help="2D stage: name or path"
+    )
     parser.add_argument("--min-joints", type=int, default=12, metavar="N", help="people with fewer are left out")
     parser.add_argument("--min-size", type=float, default=64, metavar="PX", help="smaller people are left out")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU where there is one)")

@@ -129,10 +129,11 @@ def _video(place: torch.device, clip: Path) -> Work:
 def _predictor(place: torch.device) -> PosePredictor:
     """One that lets nobody pass the detector, so that its stages can be timed apart."""
     from cascadepose.hub import load_model
-    from cascadepose.loading import PRTR_WEIGHTS
+    from cascadepose.loading import PRESETS
     from cascadepose.predictor import PosePredictor
 
-    return PosePredictor(load_model(PRTR_WEIGHTS, device=place, kind="prtr"), device=place, threshold=1.0)
+    prtr = load_model(PRESETS["accurate"].weights, device=place, kind="prtr")
+    return PosePredictor(prtr, device=place, threshold=1.0)
 
 
 STAGES = {

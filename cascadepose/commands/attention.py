@@ -50,7 +50,7 @@ def declare(commands: Any) -> None:
     add(
         "--weights",
         metavar="NAME",
-        default="prtr-mobilenetv2-small",
+        default="prtr-mobilenetv2-small-320x256",
         help="2D stage: name or path (default: %(default)s)",
     )
     add("--threshold", type=float, metavar="SCORE", help="show people from this score on (default: the weights' own)")

@@ -47,12 +47,7 @@ def declare(commands: Any) -> None:
     add("--out", metavar="DIR", type=Path, default=Path("out"), help="folder for the results (default: out)")
     group = parser.add_argument_group("models")
     add = group.add_argument
-    add(
-        "--weights",
-        metavar="NAME",
-        default="prtr-mobilenetv2-small",
-        help="2D stage: name or path (default: %(default)s)",
-    )
+    add("--weights", metavar="NAME", help="2D stage: name or path (default: the preset's)")
     add(
         "--lifter",
         metavar="NAME",
@@ -63,7 +58,7 @@ def declare(commands: Any) -> None:
         "--preset",
         choices=("accurate", "fast"),
         default="accurate",
-        help="fast: smaller pictures and every third frame for the detector, one look at people (default: %(default)s)",
+        help="fast: smaller crops and pictures, every third frame for the detector, one look (default: %(default)s)",
     )
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
     add("--backend", choices=("torch", "onnx"), default="torch", help="what runs the networks (default: torch)")

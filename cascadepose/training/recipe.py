@@ -6,8 +6,8 @@
     package:
       {detector: runs/detector/best.safetensors, keypoints: runs/keypoints/best.safetensors, out: prtr.safetensors, ...}
 
-Configurations are named relative to the recipe. A run that was stopped goes on where it stopped, in the step where it
-stopped: steps that are finished find their last state and end at once.
+Configurations are named relative to the recipe; `package` may be a list, for several files. A run that was stopped goes
+on where it stopped, in the step where it stopped: steps that are finished find their last state and end at once.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Steps in order; package: arguments of `package_prtr`, empty to stop with the last step."""
+    """Steps in order; packages: arguments of `package_prtr` for every file, none to stop with the last step."""
 
     steps: tuple[Step, ...]
-    package: Mapping[str, Any]
+    packages: tuple[Mapping[str, Any], ...]
 
 
 def is_recipe(path: str | Path) -> bool:
@@ -65,9 +65,11 @@ def read_recipe(path: str | Path) -> Recipe:
         steps.append(Step(entry["stage"], config, tuple(map(str, entry.get("options", ())))))
     if not steps:
         raise InputError(f"{path}: has no steps; list at least one with its stage and config")
-    package = content.get("package") or {}
-    _known(package, signature(package_prtr).parameters, path)
-    return Recipe(tuple(steps), package)
+    packages = content.get("package") or []
+    packages = packages if isinstance(packages, list) else [packages]
+    for package in packages:
+        _known(package, signature(package_prtr).parameters, path)
+    return Recipe(tuple(steps), tuple(packages))
 
 
 def check_data(recipe: Recipe) -> None:
@@ -81,7 +83,7 @@ def check_data(recipe: Recipe) -> None:
 
 
 def follow(path: str | Path, options: Sequence[str] = ()) -> Path:
-    """Train every step, `options` laid over each, and package the result; returns the file of the last weights.
+    """Train every step, `options` laid over each, and package the results; returns the file of the last weights.
 
     Raises InputError before the first step where data of a later one are missing.
     """
@@ -93,8 +95,8 @@ def follow(path: str | Path, options: Sequence[str] = ()) -> Path:
         if _first():
             print(f"step {number} of {len(recipe.steps)}: {step.stage}, {step.config}", flush=True)
         best = train(step.stage, ["--config", str(step.config), *step.options, *options])
-    if recipe.package and _first():
-        best = package_prtr(**recipe.package)
+    for package in recipe.packages if _first() else ():
+        best = package_prtr(**package)
         print(f"packaged: {best}")
     return best
 

@@ -6,6 +6,7 @@ import torch
 from cascadepose.config import read_yaml
 from cascadepose.errors import InputError
 from cascadepose.hub import load_model, save_model
+from cascadepose.models.keypoints import KeypointEstimator
 from cascadepose.models.lifters.dstformer import DSTformer
 from cascadepose.packaging import mean_of_weights, package_prtr
 from cascadepose.tasks import detector, keypoints
@@ -67,14 +68,16 @@ def test_missing_data_of_a_later_step_stop_the_first(file, monkeypatch):
 
 def test_the_default_recipe_can_be_read(repository):
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
-    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 9
+    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 10
     folders = [read_yaml(step.config)["train"]["output_dir"] for step in default.steps]
     weights = [f"{folder}/best.safetensors" for folder in folders]
-    before = [*weights[-4:-1], weights[-2]]  # what the last part starts from, in the proportions of its mean
-    assert read_yaml(default.steps[-2].config)["task"]["initial_weights"] == weights[-4:-2]
-    assert read_yaml(default.steps[-1].config)["task"]["initial_weights"] == before
-    assert default.package["detector"] == weights[0]
-    assert default.package["keypoints"] == before + 6 * [weights[-1]]
+    start = [read_yaml(step.config)["task"].get("initial_weights") for step in default.steps]
+    mean, close = [*weights[-5:-2], weights[-3]], 6 * [weights[-2]]  # what parts start from, in the proportions of it
+    assert start[-3:] == [weights[-5:-3], mean, mean + close]
+    small, large = default.packages
+    assert (small["keypoints"], large["keypoints"]) == (10 * [weights[-1]] + mean + close, weights[-1])
+    assert small["detector"] == large["detector"] == weights[0] and small["side"] == large["side"]
+    assert small["out"] != large["out"]
 
 
 def test_both_stages_are_packaged_as_one_model(coco_people, tmp_path):
@@ -121,3 +124,20 @@ def test_the_mean_of_weights(tmp_path):
     deeper = write("deeper.safetensors", DSTformer(depth=2, **sizes))
     with pytest.raises(InputError, match="different shapes"):
         mean_of_weights([files[0], deeper], "dstformer")
+
+
+def test_a_mean_over_crop_sizes_keeps_the_last(tmp_path):
+    config = {
+        "backbone": {"name": "mobilenetv3_small_050", "levels": [2, 3, 4]},
+        "transformer": {"d_model": 32, "num_heads": 4, "num_encoder_layers": 1, "num_decoder_layers": 1},
+    }
+    files = [
+        save_model(
+            KeypointEstimator(**config, crop_size=size), tmp_path / f"{size[0]}.safetensors", "keypoint_estimator"
+        )
+        for size in ((96, 64), (64, 48))
+    ]
+    mean = mean_of_weights(files)
+    assert mean.crop_size == (64, 48)
+    expected = sum(load_model(file).transformer.query_embed.weight for file in files) / 2
+    torch.testing.assert_close(mean.transformer.query_embed.weight, expected, atol=2e-3, rtol=0)

@@ -135,7 +135,7 @@ def test_command_on_the_photograph_that_matplotlib_carries(tmp_path, capsys):
     from cascadepose.cli import main
     from cascadepose.hub import list_models
 
-    if "prtr-mobilenetv2-small" not in {model.name for model in list_models()}:
+    if "prtr-mobilenetv2-small-320x256" not in {model.name for model in list_models()}:
         pytest.skip("no packaged weights in this working copy")
     photograph = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     arguments = ["--out", str(tmp_path), "--people", "1", "--threshold", "0.3", "--point", "256", "150"]
