@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascadepose.errors import InputError
+from cascadepose.space import trajectory
 from cascadepose.space.trajectory import Sight, find_root
 
 BODY = np.random.default_rng(1).normal(0, [0.25, 0.5, 0.2], (13, 3))
@@ -63,6 +64,22 @@ def test_frames_that_nobody_saw_follow_the_motion():
     sigma = np.sqrt(covariance[:, 2, 2])
     assert np.abs(found - root)[40:55].max() < 0.05
     assert sigma[47] > 1.5 * sigma[30] and sigma[47] > sigma[41] > sigma[38]
+
+
+def test_variance_of_a_person_who_is_hardly_seen():
+    """Somebody seen at three moments of seven seconds: the inverse of all normal equations, whole, says the same."""
+    whole = sight(straight((0, 0, 5), (0.1, 0, 0), 220), noise=0.004)
+    seen = np.zeros_like(whole.weights)
+    seen[[0, 1, 60, 61, 215]] = 0.3
+    whole = replace(whole, weights=seen)
+    root, found = find_root(whole)
+    information, _ = trajectory._linearize(whole, root, linear=False)
+    bands = trajectory._normal_bands(trajectory._motion_bands(whole.times), information / (0.3 * 30))
+    lower = sum(np.diag(band[: len(band) - k], -k) for k, band in enumerate(bands))
+    inverse = np.linalg.inv(lower + np.tril(lower, -1).T).reshape(220, 3, 220, 3)
+    blocks = inverse[np.arange(220), :, np.arange(220)]
+    np.testing.assert_allclose(found, blocks, rtol=1e-2, atol=1e-3 * blocks.max())
+    assert (np.linalg.eigvalsh(found) > 0).all()
 
 
 def test_uneven_times():
