@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,15 +80,18 @@ def mean_of_weights(files: Sequence[str | Path], kind: str = "keypoint_estimator
     """
     from cascadepose.hub import load_model
 
-    models = [load_model(file, kind=kind) for file in files]
-    if not models:
+    counts = Counter(files)  # a file that is named often counts often, but is read once
+    if not counts:
         raise InputError(f"no weights of a {kind} given; name at least one file")
-    for file, model in zip(files, models, strict=True):
-        if model.config | {"crop_size": None} != models[-1].config | {"crop_size": None}:
+    models = {file: load_model(file, kind=kind) for file in counts}
+    last = models[files[-1]]
+    for file, model in models.items():
+        if model.config | {"crop_size": None} != last.config | {"crop_size": None}:
             raise InputError(f"{file} and {files[-1]} are of different shapes and have no mean; give one of them")
-    states, mean = [model.state_dict() for model in models], models[-1].state_dict()
+    states, mean = {file: model.state_dict() for file, model in models.items()}, last.state_dict()
     for name, tensor in mean.items():
         if tensor.is_floating_point():
-            mean[name] = sum(state[name].double() for state in states).div(len(states)).to(tensor.dtype)
-    models[-1].load_state_dict(mean)
-    return models[-1]
+            total = sum(count * states[file][name].double() for file, count in counts.items())
+            mean[name] = total.div(len(files)).to(tensor.dtype)
+    last.load_state_dict(mean)
+    return last

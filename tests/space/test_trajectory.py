@@ -74,7 +74,7 @@ def test_variance_of_a_person_who_is_hardly_seen():
     whole = replace(whole, weights=seen)
     root, found = find_root(whole)
     information, _ = trajectory._linearize(whole, root, linear=False)
-    bands = trajectory._normal_bands(trajectory._motion_bands(whole.times), information / (0.3 * 30))
+    bands = trajectory._normal_bands(trajectory._motion_bands(whole.times), information / (trajectory.CORRELATION * 30))
     lower = sum(np.diag(band[: len(band) - k], -k) for k, band in enumerate(bands))
     inverse = np.linalg.inv(lower + np.tril(lower, -1).T).reshape(220, 3, 220, 3)
     blocks = inverse[np.arange(220), :, np.arange(220)]
