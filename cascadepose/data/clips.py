@@ -11,10 +11,10 @@ from torch.utils.data import Dataset
 from cascadepose.boxes import xyxy_to_cxcywh
 from cascadepose.data.bodies import TO_COCO, adapt_body
 from cascadepose.data.cameras import random_camera
-from cascadepose.data.crops import crop_matrix, warp
 from cascadepose.data.figures import capsule_ends, draw_figure, random_look
 from cascadepose.data.images import FolderSource, check_readable, read_image
 from cascadepose.data.motion import EVAL_SEED, MotionDataset
+from cascadepose.data.warp import crop_matrix, warp
 
 HELD_OUT = 5  # every so manieth picture of a folder is kept for validation
 

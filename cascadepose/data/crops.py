@@ -1,6 +1,4 @@
-"""Person crops for the keypoint stage: one affine warp from image to crop, the same geometry as `models.crop` takes
-its samples in.
-"""
+"""Person crops for the keypoint stage: each one affine warp (`data.warp`) from the image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,49 +10,14 @@ from torch.utils.data import Dataset
 from cascadepose.boxes import xyxy_to_cxcywh
 from cascadepose.data.coco import CocoImage, CocoSource, ImageStore
 from cascadepose.data.detected import around_nobody, as_detected
+from cascadepose.data.pasting import donors, place_beside, silhouette
 from cascadepose.data.sources import read_source
 from cascadepose.data.transforms import color_transform, seeded
+from cascadepose.data.warp import crop_matrix, fit_aspect, to_crop, warp
 from cascadepose.errors import InputError
 from cascadepose.skeletons import COCO17, Skeleton
 
 LOWER_BODY = ("pelvis", "hip", "knee", "ankle", "heel", "toe", "foot")  # how joints of the lower body are called
-
-
-def crop_matrix(
-    center: np.ndarray, size: np.ndarray, out_size: tuple[int, int], degrees: float = 0.0, mirrored: bool = False
-) -> np.ndarray:
-    """Affine [2, 3] from crop to image, both in continuous pixels (a pixel's centre lies at i + 0.5).
-
-    center, size: (x, y) and (width, height) of the region in the image; out_size: (height, width) of the crop.
-    """
-    turn = np.deg2rad(degrees)
-    step = np.asarray(size, np.float64) / np.array([out_size[1], out_size[0]])
-    if mirrored:
-        step = step * [-1, 1]
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    linear = rotation * step
-    middle = np.array([out_size[1], out_size[0]]) / 2
-    return np.concatenate([linear, (np.asarray(center) - linear @ middle)[:, None]], axis=1)
-
-
-def warp(image: np.ndarray, matrix: np.ndarray, out_size: tuple[int, int]) -> np.ndarray:
-    """Bilinear crop [h, w, 3] of an image [H, W, 3] by a crop-to-image matrix; black outside of the image."""
-    import cv2
-
-    to_index = matrix.copy()
-    to_index[:, 2] += matrix[:, :2].sum(1) * 0.5 - 0.5
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, to_index, (out_size[1], out_size[0]), flags=flags, borderMode=cv2.BORDER_CONSTANT)
-
-
-def to_crop(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Image points [..., 2] -> crop pixels, by the inverse of a crop-to-image matrix."""
-    return (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
-
-
-def fit_aspect(size: np.ndarray, aspect: float) -> np.ndarray:
-    """(width, height) with the shorter side stretched to width / height = aspect."""
-    return np.array([max(size[0], size[1] * aspect), max(size[1], size[0] / aspect)])
 
 
 class PersonCrops(Dataset):
@@ -68,7 +31,7 @@ class PersonCrops(Dataset):
     crop_size: (height, width). enlarge: region over annotated box; detected_enlarge: over a box that is not annotated.
     min_keypoints: people with fewer annotated joints are left out. boxes_only: those with none are in, and drawn so
     much as others. detected: how often a crop is upright and where a detector might have put it; nobody: how often it
-    is for no person.
+    is for no person. pasted: how often somebody else is laid over the crop, whose joints are those of before.
     """
 
     def __init__(
@@ -87,8 +50,9 @@ class PersonCrops(Dataset):
         detected: float = 0.0,
         nobody: float = 0.0,
         boxes_only: float = 0.0,
+        pasted: float = 0.0,
     ):
-        self.detected, self.nobody = detected, nobody
+        self.detected, self.nobody, self.pasted = detected, nobody, pasted
         self.crop_size, self.skeleton = tuple(crop_size), skeleton
         self.enlarge, self.detected_enlarge = enlarge, detected_enlarge
         self.color, self.rotation, self.scaling, self.half_body = color, rotation, scaling, half_body
@@ -111,6 +75,7 @@ class PersonCrops(Dataset):
                 f"no person with {min_keypoints} or more keypoints in {', '.join(s.annotations for s in sources)}"
             )
         self.sample_weights = np.array(weights) if len(set(weights)) > 1 else None
+        self.donors = donors(self.people) if pasted else np.zeros(0, int)
         self.images = ImageStore([image.path for image, _ in self.people], cache)
 
     def __len__(self) -> int:
@@ -126,6 +91,8 @@ class PersonCrops(Dataset):
         index, seed = item if isinstance(item, tuple) else (item, None)
         view = self._view(index, None if seed is None else np.random.default_rng(seed))
         crop = warp(self.images(view.record.path), view.matrix, self.crop_size)
+        if seed is not None and len(self.donors):
+            crop = self._pasted(crop, np.random.default_rng([seed, 1]))
         if seed is not None and self.color:
             crop = seeded(color_transform(self.color), seed)(image=crop)["image"]
         return {
@@ -133,6 +100,18 @@ class PersonCrops(Dataset):
             **self._joints(view),
             **self._box(view),
         }
+
+    def _pasted(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A crop with, so often as `pasted` says, somebody else laid over it."""
+        if rng.random() >= self.pasted:
+            return crop
+        record, person = self.people[rng.choice(self.donors)]
+        joints = record.keypoints[person].copy()
+        matrix = place_beside(joints, self.crop_size, rng)
+        other = warp(self.images(record.path), matrix, self.crop_size)
+        joints[:, :2] = to_crop(joints[:, :2], matrix)
+        mask = silhouette(joints, self.crop_size, self.skeleton)[..., None] / np.float32(255)
+        return (crop + mask * (other.astype(np.float32) - crop)).round().astype(np.uint8)
 
     def _view(self, index: int, rng: np.random.Generator | None) -> "_View":
         """Who is looked at, and from where: the annotated box without `rng`, else as augmentation draws it."""

@@ -8,8 +8,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from cascadepose.data.coco import CocoImage, CocoSource, ImageStore, read_coco
-from cascadepose.data.crops import crop_matrix, to_crop, warp
 from cascadepose.data.motion import EVAL_SEED
+from cascadepose.data.warp import crop_matrix, to_crop, warp
 from cascadepose.errors import InputError
 from cascadepose.geometry import flip_horizontal
 from cascadepose.skeletons import COCO17, H36M17

@@ -64,6 +64,8 @@ class KeypointTaskConfig:
     """How often a crop is taken where nobody is; for a model with `person_box`."""
     boxes_only: float = 0.0
     """How often a person without annotated joints is drawn, relative to one with; for a model with `person_box`."""
+    pasted: float = 0.0
+    """How often another person, cut out along their limbs, is laid over the crop."""
     person_box_weight: float = 1.0
     """Weight of the box of a model with `person_box`."""
     l1_weight: float = 5.0
@@ -115,6 +117,7 @@ class KeypointTask:
             detected=config.detected,
             nobody=config.nobody,
             boxes_only=config.boxes_only,
+            pasted=config.pasted,
         )
         self.box_criterion = PersonBoxCriterion()
         self.sample_weights = self.train_set.sample_weights

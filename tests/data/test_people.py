@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from cascadepose.data.coco import looks_like_crowd, read_coco
-from cascadepose.data.crops import PersonCrops, crop_matrix, to_crop
+from cascadepose.data.crops import PersonCrops
 from cascadepose.data.people import PersonImages, collate_people
+from cascadepose.data.warp import crop_matrix, to_crop
 from cascadepose.errors import InputError
 from cascadepose.skeletons import COCO17
 

@@ -152,7 +152,7 @@ def test_crop_without_a_known_image_size_cannot_keep_an_aspect():
 
 def test_training_warp_takes_the_same_samples():
     """The affine warp of the data set and `crop_resample` show the keypoint stage the same picture."""
-    from cascadepose.data.crops import crop_matrix, fit_aspect, warp
+    from cascadepose.data.warp import crop_matrix, fit_aspect, warp
 
     rng = np.random.default_rng(0)
     image = np.kron(rng.integers(0, 255, (8, 10, 3)), np.ones((10, 10, 1))).astype(np.uint8)
