@@ -3,7 +3,9 @@
 import importlib.util
 import os
 import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -38,22 +40,29 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def foreign():
-    """The module foreign.py beside this file: 2D results as other programs write them."""
-    return _module(Path(__file__).with_name("foreign.py"))
+def module_at():
+    """module_at(path): a file that is no part of a package, as a module."""
+
+    def load(path: Path) -> ModuleType:
+        name = f"{path.parent.name}_{path.stem}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)  # where data classes look for their types
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")
-def tool_main():
+def foreign(module_at) -> ModuleType:
+    """The module foreign.py beside this file: 2D results as other programs write them."""
+    return module_at(Path(__file__).with_name("foreign.py"))
+
+
+@pytest.fixture(scope="session")
+def tool_main(module_at):
     """main() of a file in tools/, by its name."""
-    return lambda name: _module(REPOSITORY / "tools" / f"{name}.py").main
-
-
-def _module(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return lambda name: module_at(REPOSITORY / "tools" / f"{name}.py").main
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The site builds without a warning, and its helpers make lists and tables of what they are given."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,11 +10,10 @@ pytest.importorskip("material", reason="pip install 'cascadepose[docs]'")
 pytest.importorskip("mkdocstrings_handlers.python", reason="pip install 'cascadepose[docs]'")
 
 
-def helper(repository, name: str):
-    spec = importlib.util.spec_from_file_location(name, repository / "docs" / "site" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def helper(module_at, repository):
+    """A file of docs/site, by its name."""
+    return lambda name: module_at(repository / "docs" / "site" / f"{name}.py")
 
 
 def test_it_builds_without_a_warning(repository, tmp_path):
@@ -33,16 +31,16 @@ def test_every_page_is_in_the_navigation(repository):
     assert {page for page in pages if f": {page}\n" not in text} == set()
 
 
-def test_lists_of_docstrings(repository):
-    text = helper(repository, "docstrings").to_markdown(
+def test_lists_of_docstrings(helper):
+    text = helper("docstrings").to_markdown(
         "Adds up.\n\nfirst  what is\n       added\nlast, rest: see above\nRaises InputError: never.\n    code(1)"
     )
     lists = "* `first`: what is\n    added\n* `last`, `rest`: see above"
     assert text == f"Adds up.\n\n\n{lists}\n\nRaises InputError: never.\n    code(1)"
 
 
-def test_cards(repository):
-    said = helper(repository, "model_cards").said
+def test_cards(helper):
+    said = helper("model_cards").said
     assert said({"AP": 0.25, "AR": 1}) == "AP 0.25, AR 1"
     assert said({"clean_2d": {"AP": 0.5}, "by": ["a|b", "c\nd"]}) == (
         "<ul><li>clean 2d: AP 0.5</li><li>by: a\\|b, c d</li></ul>"

@@ -1,7 +1,5 @@
 """Synthetic people in 3D, and readers of the files that know nothing of the writers."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,13 +11,9 @@ from cascadepose.types import Poses3D, Track, VideoResult
 
 
 @pytest.fixture(scope="session")
-def readers() -> ModuleType:
+def readers(module_at) -> ModuleType:
     """The module readers.py beside this file: read_bvh, read_trc, read_c3d, read_glb, read_csv."""
-    spec = importlib.util.spec_from_file_location("export_readers", Path(__file__).with_name("readers.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return module_at(Path(__file__).with_name("readers.py"))
 
 
 @pytest.fixture

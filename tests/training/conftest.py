@@ -1,7 +1,5 @@
 """The toy task, as fixtures."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -9,13 +7,9 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def toy() -> ModuleType:
+def toy(module_at) -> ModuleType:
     """The module toy.py beside this file: Task, Config, settings, state_of, log_of, assert_same, ..."""
-    spec = importlib.util.spec_from_file_location("toy_training", Path(__file__).with_name("toy.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return module_at(Path(__file__).with_name("toy.py"))
 
 
 @pytest.fixture(scope="session")

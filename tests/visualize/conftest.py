@@ -1,6 +1,5 @@
 """What pictures are made of: results with people in them, and small networks with random weights."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +62,9 @@ def make_result(make_people):
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory):
+def browser(module_at, tmp_path_factory):
     """Chromium without a screen (browser.py beside this file); skips where there is none."""
-    spec = importlib.util.spec_from_file_location("visualize_browser", Path(__file__).with_name("browser.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_at(Path(__file__).with_name("browser.py"))
     if module.find_chromium() is None:
         pytest.skip("pages are tested in Chromium, which is not installed: apt-get install chromium")
     chromium = module.Browser(tmp_path_factory.mktemp("chromium"))
