@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cascadepose.errors import InputError
 from cascadepose.geometry import back_project
 from cascadepose.skeletons import H36M17
 from cascadepose.space.body import ADULT, check_height, stature
@@ -39,28 +40,32 @@ def place_people(
     height  metres, of everybody or by track id: joints are scaled to it; others are adults of ordinary size
     ground  find the feet that stand, and the floor under them where the camera has no world
 
-    Tracks that were not lifted, or whose joints are not those of H36M17, come back as they are. What was assumed is in
-    the notes, and so is a height for a track that is not there. Raises InputError for an impossible height.
+    Tracks that were not lifted, or whose joints are not those of H36M17, come back as they are, and so do those for
+    which no finite place is found. What was assumed is in the notes, with the tracks that have no place and heights for
+    tracks that are not there. Raises InputError for an impossible height.
     """
     if camera is None:
         camera = result.camera or make_camera(result.frame_size)
         if camera.world in ("fitted", "assumed"):
             camera = replace(camera, world="none")  # to be found anew
-    chosen = [_placeable(track) for track in result.tracks]
-    if not any(chosen):
+    chosen = [track for track in result.tracks if _placeable(track)]
+    if not chosen:
         return result
     heights = _heights(result, height)
-    placed = [
-        _place(track, camera, heights.get(track.track_id)) if good else track
-        for track, good in zip(result.tracks, chosen, strict=True)
-    ]
-    people = [track for track, good in zip(placed, chosen, strict=True) if good]
+    people, lost = [], []
+    for track in chosen:
+        try:
+            people.append(_place(track, camera, heights.get(track.track_id)))
+        except (InputError, np.linalg.LinAlgError) as error:  # nobody else's place is lost for it
+            lost.append(f"place: track {track.track_id} has none: {error}")
+    if not people:
+        return replace(result, notes=(*result.notes, *lost))
     if ground:
         up = _up(camera, people)
         people = [replace(track, contacts=_contacts(track, up)) for track in people]
     by_id = {track.track_id: track for track in people}
-    placed = [by_id.get(track.track_id, track) for track in placed]
-    notes = [describe(camera), _describe_size(people, heights)]
+    placed = [by_id.get(track.track_id, track) for track in result.tracks]
+    notes = [describe(camera), _describe_size(people, heights), *lost]
     if isinstance(height, Mapping) and (missing := sorted(set(height) - set(heights))):
         notes.append(f"size: a height is given for track {', '.join(map(str, missing))}, which is not there")
     if camera.world == "none" and ground:
@@ -68,7 +73,7 @@ def place_people(
         first = min(people, key=lambda track: (track.frame_index[0], track.track_id))
         camera = on_floor(camera, floor, first.root[0].astype(np.float64))
         notes.append(_describe_floor(floor))
-    kept = [note for note in result.notes if not note.startswith(("camera: ", "size: ", "ground: "))]
+    kept = [note for note in result.notes if not note.startswith(("camera: ", "size: ", "ground: ", "place: "))]
     return replace(result, tracks=placed, camera=camera, notes=(*kept, *notes))
 
 

@@ -13,7 +13,7 @@ from cascadepose.export.motion import motions
 from cascadepose.export.rig import make_rig
 from cascadepose.geometry import project
 from cascadepose.skeletons import H36M17
-from cascadepose.space import SpaceSettings, make_camera, place_people
+from cascadepose.space import SpaceSettings, make_camera, place, place_people
 from cascadepose.space.body import stature
 from cascadepose.space.contacts import FEET
 from cascadepose.space.feet import drift
@@ -118,6 +118,24 @@ def test_what_cannot_be_placed_comes_back_as_it_is(make_film):
         placed.tracks[1].in_camera()
     with pytest.raises(InputError, match="no person's"):
         place_people(result, height=-1.0)
+
+
+def test_one_track_without_a_finite_place_costs_the_others_nothing(make_film, monkeypatch):
+    _, result = make_film()
+    track = result.tracks[0]
+    wild = replace(track, track_id=2, scores=0.5 * track.scores)
+    find_root = place.find_root
+
+    def lose_the_unsure(sight):
+        root, covariance = find_root(sight)
+        return root, covariance * np.where(sight.weights.max() < 0.6, np.nan, 1.0)
+
+    monkeypatch.setattr(place, "find_root", lose_the_unsure)
+    alone, both = place_people(result), place_people(replace(result, tracks=(track, wild)))
+    assert both.tracks[1].root is None and np.array_equal(both.tracks[0].root, alone.tracks[0].root)
+    assert [note for note in both.notes if note.startswith("place: track 2 has none: ")]
+    nobody = place_people(replace(result, tracks=(wild,)))
+    assert nobody.tracks[0].poses3d is not None and nobody.notes[-1].startswith("place: track 2")
 
 
 def test_files_keep_it(make_film, tmp_path):
