@@ -18,6 +18,7 @@ def package_prtr(
     keypoints: str | Path | Sequence[str | Path],
     out: str | Path,
     info: Mapping[str, Any],
+    *,
     side: int = 320,
     threshold: float = 0.5,
     nms_iou: float | None = None,

@@ -31,8 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         info = {} if args.info is None else read_yaml(args.info)
-        choice = args.side, args.threshold, args.nms_iou, args.look_threshold, args.max_people, args.close_enlarge
-        package_prtr(args.detector, args.keypoints, args.out, info, *choice)
+        package_prtr(**vars(args) | {"info": info})
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

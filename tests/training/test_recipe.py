@@ -99,7 +99,9 @@ def test_both_stages_are_packaged_as_one_model(coco_people, tmp_path):
     out = package_prtr(**stages, out=tmp_path / "prtr.safetensors", info={"data": "none"}, side=64, threshold=0.3)
     model = load_model(out, kind="prtr")
     assert (model.detector_side, model.threshold) == (64, 0.3)
-    both = package_prtr(stages["detector"], [stages["keypoints"]] * 2, tmp_path / "both.safetensors", {}, 64, 0.3)
+    both = package_prtr(
+        stages["detector"], [stages["keypoints"]] * 2, tmp_path / "both.safetensors", {}, side=64, threshold=0.3
+    )
     packaged = load_model(both).state_dict()
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(packaged[name], tensor)
