@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def package_prtr(
     detector: str | Path,
-    keypoints: str | Path | Sequence[str | Path],
+    keypoints: str | Path | Sequence[str | Path] | Mapping[str | Path, float],
     out: str | Path,
     info: Mapping[str, Any],
     *,
@@ -72,27 +72,32 @@ def package_prtr(
     return Path(out)
 
 
-def mean_of_weights(files: Sequence[str | Path], kind: str = "keypoint_estimator") -> nn.Module:
+def mean_of_weights(
+    files: Sequence[str | Path] | Mapping[str | Path, float], kind: str = "keypoint_estimator"
+) -> nn.Module:
     """The model whose weights are the mean of those in `files`: better than each, where all of them were trained on
-    from the same weights (model soups, Wortsman et al., ICML 2022, section 3). Of several crop sizes the last
-    one stays.
+    from the same weights (model soups, Wortsman et al., ICML 2022, section 3).
 
-    Raises InputError for no file, files that cannot be read, of another kind, or of models of different shapes.
+    files: with how much each counts, relative to the others, or all alike. Of several crop sizes the last one stays.
+    Raises InputError for no file, files that cannot be read, of another kind, or of models of different shapes, and
+    where one counts nothing.
     """
     from cascadepose.hub import load_model
 
-    counts = Counter(files)  # a file that is named often counts often, but is read once
-    if not counts:
+    shares = dict(files) if isinstance(files, Mapping) else Counter(files)
+    if not shares:
         raise InputError(f"no weights of a {kind} given; name at least one file")
-    models = {file: load_model(file, kind=kind) for file in counts}
-    last = models[files[-1]]
+    if nothing := [file for file, share in shares.items() if not share > 0]:
+        raise InputError(f"{nothing[0]}: counts {shares[nothing[0]]} in the mean; give more than 0, or leave it out")
+    models = {file: load_model(file, kind=kind) for file in shares}
+    *_, (last_file, last) = models.items()
     for file, model in models.items():
         if model.config | {"crop_size": None} != last.config | {"crop_size": None}:
-            raise InputError(f"{file} and {files[-1]} are of different shapes and have no mean; give one of them")
+            raise InputError(f"{file} and {last_file} are of different shapes and have no mean; give one of them")
     states, mean = {file: model.state_dict() for file, model in models.items()}, last.state_dict()
     for name, tensor in mean.items():
         if tensor.is_floating_point():
-            total = sum(count * states[file][name].double() for file, count in counts.items())
-            mean[name] = total.div(len(files)).to(tensor.dtype)
+            total = sum(share * states[file][name].double() for file, share in shares.items())
+            mean[name] = total.div(sum(shares.values())).to(tensor.dtype)
     last.load_state_dict(mean)
     return last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +15,8 @@ from cascadepose.tasks.common import take_over
 
 if TYPE_CHECKING:
     from cascadepose.tasks.keypoints import KeypointTaskConfig
+
+Weights = str | Sequence[str] | Mapping[str, float]
 
 HEAD, QUERIES = "transformer.class_embed.", "transformer.query_embed.weight"
 
@@ -35,9 +37,7 @@ def start_model(config: KeypointTaskConfig) -> tuple[KeypointEstimator, Keypoint
         raise InputError(f"task.model: the keypoint stage cannot be built from it: {error}") from None
 
 
-def fill(
-    model: KeypointEstimator, source: KeypointEstimator, weights: str | Sequence[str], new_parts: Sequence[str] = ()
-) -> None:
+def fill(model: KeypointEstimator, source: KeypointEstimator, weights: Weights, new_parts: Sequence[str] = ()) -> None:
     """Take over the weights of another stage. Joints with the same name keep what is known of them, new ones start
     fresh, as do the modules named in `new_parts`. Raises InputError where anything else differs.
     """
@@ -47,7 +47,7 @@ def fill(
     take_over(model, tensors, weights if isinstance(weights, str) else ", ".join(weights), new_parts)
 
 
-def _stage(weights: str | Sequence[str]) -> KeypointEstimator:
+def _stage(weights: Weights) -> KeypointEstimator:
     """The keypoint stage of a weights file, which may be a whole PRTR's, or the mean of several."""
     from cascadepose.hub import load_model
     from cascadepose.packaging import mean_of_weights

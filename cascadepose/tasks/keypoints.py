@@ -33,9 +33,9 @@ class KeypointTaskConfig:
     """Keyword arguments of `KeypointEstimator`; none: those of the initial weights."""
     backbone_weights: str | None = None
     """A safetensors file of the backbone alone, to start from."""
-    initial_weights: str | list[str] | None = None
+    initial_weights: str | list[str] | dict[str, float] | None = None
     """Weights of the whole stage, or of a PRTR, to start from; joints that they do not have start fresh. Of several
-    stages, one trained on from the other, the mean."""
+    stages, one trained on from the other, the mean, in which they count alike or as much as is said."""
     new_parts: list[str] = field(default_factory=list)
     """Modules of the model that these weights lack, such as transformer.heatmap.finer."""
     backbone_lr: float = 0.3

@@ -68,14 +68,17 @@ def test_missing_data_of_a_later_step_stop_the_first(file, monkeypatch):
 
 def test_the_default_recipe_can_be_read(repository):
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
-    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 10
+    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 11
     folders = [read_yaml(step.config)["train"]["output_dir"] for step in default.steps]
     weights = [f"{folder}/best.safetensors" for folder in folders]
     start = [read_yaml(step.config)["task"].get("initial_weights") for step in default.steps]
-    mean, close = [*weights[-5:-2], weights[-3]], 6 * [weights[-2]]  # what parts start from, in the proportions of it
-    assert start[-3:] == [weights[-5:-3], mean, mean + close]
+    blocks, longer, mean, close, larger, pasted = weights[-6:]
+    assert start[-4] == [blocks, longer] and start[-1] == larger
+    assert start[-3] == {blocks: 0.25, longer: 0.25, mean: 0.5}
+    assert start[-2] == {file: 0.4 * share for file, share in start[-3].items()} | {close: 0.6}
     small, large = default.packages
-    assert (small["keypoints"], large["keypoints"]) == (10 * [weights[-1]] + mean + close, weights[-1])
+    assert small["keypoints"] == {file: 0.5 * share for file, share in start[-2].items()} | {larger: 0.5}
+    assert large["keypoints"] == {larger: 0.3, pasted: 0.7}
     assert small["detector"] == large["detector"] == weights[0] and small["side"] == large["side"]
     assert small["out"] != large["out"]
 
@@ -121,8 +124,15 @@ def test_the_mean_of_weights(tmp_path):
     for name, parameter in mean.named_parameters():
         expected = sum(model.get_parameter(name) for model in models) / 3
         torch.testing.assert_close(parameter, expected, atol=2e-3, rtol=0)  # files hold halves
-    with pytest.raises(InputError, match="at least one file"):
-        mean_of_weights([])
+    weighted = mean_of_weights(dict(zip(files, (0.5, 0.3, 0.2), strict=True)), "dstformer")
+    for name, parameter in weighted.named_parameters():
+        parts = [share * model.get_parameter(name) for share, model in zip((0.5, 0.3, 0.2), models, strict=True)]
+        torch.testing.assert_close(parameter, sum(parts), atol=2e-3, rtol=0)
+    for none in ([], {}):
+        with pytest.raises(InputError, match="at least one file"):
+            mean_of_weights(none)
+    with pytest.raises(InputError, match="counts 0 in the mean"):
+        mean_of_weights({files[0]: 1, files[1]: 0}, "dstformer")
     deeper = write("deeper.safetensors", DSTformer(depth=2, **sizes))
     with pytest.raises(InputError, match="different shapes"):
         mean_of_weights([files[0], deeper], "dstformer")
