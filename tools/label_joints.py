@@ -17,9 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--annotations", required=True, metavar="FILE", help="COCO keypoint file")
     parser.add_argument("--joints", nargs="+", default=FACE, metavar="NAME", help="joints to label (default: the face)")
-    parser.add_argument(
-        "--weights", default="prtr-mobilenetv2-small-320x256", metavar="NAME", help="2D stage: name or path"
-    )
+    parser.add_argument("--weights", metavar="NAME", help="2D stage: name or path (default: the preset accurate's)")
     parser.add_argument("--movenet", metavar="FILE", help="a second teacher: single-pose MoveNet, .tflite")
     parser.add_argument("--alone", type=float, default=Belief.alone, help="score that is believed without agreement")
     parser.add_argument("--agreed", type=float, default=Belief.agreed, help="score that is believed where both agree")
@@ -32,11 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     from cascadepose.evaluation.movenet import MoveNet
     from cascadepose.evaluation.teachers import label_missing
     from cascadepose.hub import load_model
+    from cascadepose.loading import PRESETS
     from cascadepose.predictor import PosePredictor
 
     try:
         device = pick_device(args.device)
-        prtr = load_model(args.weights, device=device, kind="prtr")
+        prtr = load_model(args.weights or PRESETS["accurate"].weights, device=device, kind="prtr")
         teachers = [PosePredictor(prtr, device, flip_test=True), *([MoveNet(args.movenet)] if args.movenet else [])]
         belief = Belief(args.alone, args.agreed)
         counts = label_missing(

@@ -14,9 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--annotations", required=True, metavar="FILE", help="COCO keypoint file; never one trained on")
-    parser.add_argument(
-        "--weights", default="prtr-mobilenetv2-small-320x256", metavar="NAME", help="2D stage: name or path"
-    )
+    parser.add_argument("--weights", metavar="NAME", help="2D stage: name or path (default: the preset accurate's)")
     parser.add_argument("--min-joints", type=int, default=12, metavar="N", help="people with fewer are left out")
     parser.add_argument("--min-size", type=float, default=64, metavar="PX", help="smaller people are left out")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU where there is one)")
@@ -28,13 +26,14 @@ def main(argv: list[str] | None = None) -> int:
     from cascadepose.errors import InputError
     from cascadepose.evaluation.errors2d import measure_errors
     from cascadepose.hub import load_model
+    from cascadepose.loading import PRESETS
     from cascadepose.predictor import PosePredictor
 
     try:
         images = read_coco(CocoSource(args.annotations, args.images))
-        device = pick_device(args.device)
-        predictor = PosePredictor(load_model(args.weights, device=device, kind="prtr"), device)
-        model = measure_errors(predictor, images, args.min_joints, args.min_size, f"{args.annotations}, {args.weights}")
+        device, weights = pick_device(args.device), args.weights or PRESETS["accurate"].weights
+        predictor = PosePredictor(load_model(weights, device=device, kind="prtr"), device)
+        model = measure_errors(predictor, images, args.min_joints, args.min_size, f"{args.annotations}, {weights}")
         model.save(args.out)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -47,12 +47,7 @@ def declare(commands: Any) -> None:
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
     group = parser.add_argument_group("of an image")
     add = group.add_argument
-    add(
-        "--weights",
-        metavar="NAME",
-        default="prtr-mobilenetv2-small-320x256",
-        help="2D stage: name or path (default: %(default)s)",
-    )
+    add("--weights", metavar="NAME", help="2D stage: name or path (default: that of the preset accurate)")
     add("--threshold", type=float, metavar="SCORE", help="show people from this score on (default: the weights' own)")
     add("--people", type=count, default=3, metavar="N", help="show the N best people (default: 3)")
     add("--point", type=float, nargs=2, metavar=("X", "Y"), help="pixel for scene.png (default: middle of a person)")
@@ -84,10 +79,12 @@ def _image(args: argparse.Namespace) -> list[Path]:
     image = read_image(args.input)
     from cascadepose.devices import pick_device
     from cascadepose.hub import load_model
+    from cascadepose.loading import PRESETS
     from cascadepose.visualize.attention import look_inside
     from cascadepose.visualize.attention_plots import write_pictures
 
-    prtr = load_model(args.weights, device=pick_device(args.device), kind="prtr")
+    weights = args.weights or PRESETS["accurate"].weights
+    prtr = load_model(weights, device=pick_device(args.device), kind="prtr")
     point = None if args.point is None else tuple(args.point)
     head = None if args.head is None else args.head - 1
     found = look_inside(prtr, image, args.threshold, args.people, point, head)

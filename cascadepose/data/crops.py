@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from cascadepose.boxes import xyxy_to_cxcywh
 from cascadepose.data.coco import CocoImage, CocoSource, ImageStore
 from cascadepose.data.detected import around_nobody, as_detected
-from cascadepose.data.pasting import donors, place_beside, silhouette
+from cascadepose.data.pasting import donors, paste
 from cascadepose.data.sources import read_source
 from cascadepose.data.transforms import color_transform, seeded
 from cascadepose.data.warp import crop_matrix, fit_aspect, to_crop, warp
@@ -106,12 +106,7 @@ class PersonCrops(Dataset):
         if rng.random() >= self.pasted:
             return crop
         record, person = self.people[rng.choice(self.donors)]
-        joints = record.keypoints[person].copy()
-        matrix = place_beside(joints, self.crop_size, rng)
-        other = warp(self.images(record.path), matrix, self.crop_size)
-        joints[:, :2] = to_crop(joints[:, :2], matrix)
-        mask = silhouette(joints, self.crop_size, self.skeleton)[..., None] / np.float32(255)
-        return (crop + mask * (other.astype(np.float32) - crop)).round().astype(np.uint8)
+        return paste(crop, self.images(record.path), record.keypoints[person], rng, self.skeleton)
 
     def _view(self, index: int, rng: np.random.Generator | None) -> "_View":
         """Who is looked at, and from where: the annotated box without `rng`, else as augmentation draws it."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cascadepose.data.coco import CocoImage
-from cascadepose.data.warp import crop_matrix
+from cascadepose.data.warp import crop_matrix, to_crop, warp
 from cascadepose.skeletons import COCO17, Skeleton
 
 MIN_JOINTS = 9  # of a person who is cut out
@@ -21,6 +21,18 @@ def donors(people: Sequence[tuple[CocoImage, int]]) -> np.ndarray:
     """Indices of the people [P] with joints enough to be cut out by."""
     count = np.array([(image.keypoints[person, :, 2] > 0).sum() for image, person in people])
     return np.flatnonzero(count >= MIN_JOINTS)
+
+
+def paste(
+    crop: np.ndarray, image: np.ndarray, joints: np.ndarray, rng: np.random.Generator, skeleton: Skeleton = COCO17
+) -> np.ndarray:
+    """A crop uint8 [h, w, 3] with a person of another image [H, W, 3] laid over it, whose joints are [K, 3] there."""
+    size = crop.shape[:2]
+    matrix = place_beside(joints, size, rng)
+    other = warp(image, matrix, size).astype(np.float32)
+    moved = np.concatenate([to_crop(joints[:, :2], matrix), joints[:, 2:]], axis=1)
+    mask = silhouette(moved, size, skeleton)[..., None] / np.float32(255)
+    return (crop + mask * (other - crop)).round().astype(np.uint8)
 
 
 def silhouette(joints: np.ndarray, size: tuple[int, int], skeleton: Skeleton = COCO17) -> np.ndarray:
@@ -37,7 +49,7 @@ def silhouette(joints: np.ndarray, size: tuple[int, int], skeleton: Skeleton = C
     width = int(np.clip(THICKNESS * np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1)), 1, max(size)))
     for start, end in ends.round().astype(int).tolist():
         cv2.line(mask, start, end, 255, width)
-    torso = [skeleton.names.index(name) for name in TORSO if name in skeleton.names]
+    torso = [skeleton.index(name) for name in TORSO if name in skeleton.names]
     corners = joints[torso][joints[torso, 2] > 0, :2]
     if len(corners) >= 3:
         cv2.fillConvexPoly(mask, cv2.convexHull(corners.round().astype(np.int32)), 255)

@@ -52,6 +52,7 @@ def place_people(
     if not chosen:
         return result
     heights = _heights(result, height)
+    result = replace(result, notes=_without(result.notes, "place: "))
     people, lost = [], []
     for track in chosen:
         try:
@@ -73,7 +74,7 @@ def place_people(
         first = min(people, key=lambda track: (track.frame_index[0], track.track_id))
         camera = on_floor(camera, floor, first.root[0].astype(np.float64))
         notes.append(_describe_floor(floor))
-    kept = [note for note in result.notes if not note.startswith(("camera: ", "size: ", "ground: ", "place: "))]
+    kept = _without(result.notes, "camera: ", "size: ", "ground: ")
     return replace(result, tracks=placed, camera=camera, notes=(*kept, *notes))
 
 
@@ -87,6 +88,11 @@ def sight_of(track: Track, camera: Camera) -> Sight:
     sigma = np.maximum(track.sigma[:, flat].astype(np.float64), FLOOR) / camera.focal
     weights = track.scores[:, flat].astype(np.float64) * track.observed[:, None]
     return Sight(pose.joints[:, space].astype(np.float64), rays, sigma, OWN[space], weights, track.timestamp)
+
+
+def _without(notes: tuple[str, ...], *beginnings: str) -> tuple[str, ...]:
+    """Notes of an earlier placing are not said again."""
+    return tuple(note for note in notes if not note.startswith(beginnings))
 
 
 def _placeable(track: Track) -> bool:

@@ -136,6 +136,7 @@ def test_one_track_without_a_finite_place_costs_the_others_nothing(make_film, mo
     assert [note for note in both.notes if note.startswith("place: track 2 has none: ")]
     nobody = place_people(replace(result, tracks=(wild,)))
     assert nobody.tracks[0].poses3d is not None and nobody.notes[-1].startswith("place: track 2")
+    assert place_people(nobody).notes == nobody.notes  # said once
 
 
 def test_files_keep_it(make_film, tmp_path):
