@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from cascadepose.boxes import xyxy_to_cxcywh
+from cascadepose.data.augmentation import CropAugmentation, half_body_box
 from cascadepose.data.coco import CocoImage, CocoSource, ImageStore
 from cascadepose.data.detected import around_nobody, as_detected
 from cascadepose.data.pasting import donors, paste
@@ -16,8 +17,6 @@ from cascadepose.data.transforms import color_transform, seeded
 from cascadepose.data.warp import crop_matrix, fit_aspect, to_crop, warp
 from cascadepose.errors import InputError
 from cascadepose.skeletons import COCO17, Skeleton
-
-LOWER_BODY = ("pelvis", "hip", "knee", "ankle", "heel", "toe", "foot")  # how joints of the lower body are called
 
 
 class PersonCrops(Dataset):
@@ -30,8 +29,7 @@ class PersonCrops(Dataset):
 
     crop_size: (height, width). enlarge: region over annotated box; detected_enlarge: over a box that is not annotated.
     min_keypoints: people with fewer annotated joints are left out. boxes_only: those with none are in, and drawn so
-    much as others. detected: how often a crop is upright and where a detector might have put it; nobody: how often it
-    is for no person. pasted: how often somebody else is laid over the crop, whose joints are those of before.
+    much as others. Who is pasted over a crop changes nothing of what is said about its joints.
     """
 
     def __init__(
@@ -42,20 +40,13 @@ class PersonCrops(Dataset):
         detected_enlarge: float = 1.25,
         min_keypoints: int = 1,
         cache: bool = True,
-        color: float = 1.0,
-        rotation: float = 35.0,
-        scaling: float = 0.3,
-        half_body: float = 0.2,
         skeleton: Skeleton = COCO17,
-        detected: float = 0.0,
-        nobody: float = 0.0,
         boxes_only: float = 0.0,
-        pasted: float = 0.0,
+        augmentation: CropAugmentation | None = None,
     ):
-        self.detected, self.nobody, self.pasted = detected, nobody, pasted
         self.crop_size, self.skeleton = tuple(crop_size), skeleton
         self.enlarge, self.detected_enlarge = enlarge, detected_enlarge
-        self.color, self.rotation, self.scaling, self.half_body = color, rotation, scaling, half_body
+        self.augmentation = augmentation or CropAugmentation()
         self.people: list[tuple[CocoImage, int]] = []
         weights: list[float] = []
         self.box_known: list[bool] = []
@@ -75,7 +66,7 @@ class PersonCrops(Dataset):
                 f"no person with {min_keypoints} or more keypoints in {', '.join(s.annotations for s in sources)}"
             )
         self.sample_weights = np.array(weights) if len(set(weights)) > 1 else None
-        self.donors = donors(self.people) if pasted else np.zeros(0, int)
+        self.donors = donors(self.people) if self.augmentation.pasted else np.zeros(0, int)
         self.images = ImageStore([image.path for image, _ in self.people], cache)
 
     def __len__(self) -> int:
@@ -93,8 +84,9 @@ class PersonCrops(Dataset):
         crop = warp(self.images(view.record.path), view.matrix, self.crop_size)
         if seed is not None and len(self.donors):
             crop = self._pasted(crop, np.random.default_rng([seed, 1]))
-        if seed is not None and self.color:
-            crop = seeded(color_transform(self.color), seed)(image=crop)["image"]
+        color = self.augmentation.color
+        if seed is not None and color:
+            crop = seeded(color_transform(color), seed)(image=crop)["image"]
         return {
             "image": torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
             **self._joints(view),
@@ -103,7 +95,7 @@ class PersonCrops(Dataset):
 
     def _pasted(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A crop with, so often as `pasted` says, somebody else laid over it."""
-        if rng.random() >= self.pasted:
+        if rng.random() >= self.augmentation.pasted:
             return crop
         record, person = self.people[rng.choice(self.donors)]
         return paste(crop, self.images(record.path), record.keypoints[person], rng, self.skeleton)
@@ -114,26 +106,21 @@ class PersonCrops(Dataset):
         box, known, draw = record.boxes_xyxy[person], self.box_known[index], 1.0
         if rng is None:
             return _View(record, person, self._matrix(*self.region(box)), False, known)
-        size = record.width, record.height
-        if self.detected or self.nobody:
+        size, augmentation = (record.width, record.height), self.augmentation
+        if augmentation.detected or augmentation.nobody:
             draw = rng.random()
-        if draw < self.nobody and known and record.complete:
+        if draw < augmentation.nobody and known and record.complete:
             empty = around_nobody(record.boxes_xyxy, record.crowds_xyxy, size, rng)
             if empty is not None:
                 return _View(record, None, self._matrix(*self.region(empty, detected=True)), False, known)
-        if draw < self.nobody + self.detected:
+        if draw < augmentation.nobody + augmentation.detected:
             box, person = as_detected(record.boxes_xyxy, person, size, rng)
             mirrored = bool(rng.random() < 0.5)
             matrix = self._matrix(*self.region(box, detected=True), mirrored=mirrored)
             return _View(record, person, matrix, mirrored, known)
-        if rng.random() < self.half_body:
+        if rng.random() < augmentation.half_body:
             box, known = half_body_box(box, record.keypoints[person], rng, self.skeleton), False
-        center, region = self.region(box)
-        center = center + rng.normal(0, 0.04, 2) * region
-        region = region * np.clip(1 + rng.normal(0, self.scaling / 2), 1 - self.scaling, 1 + self.scaling)
-        degrees = 0.0
-        if rng.random() < 0.6:
-            degrees = float(np.clip(rng.normal(0, self.rotation), -2 * self.rotation, 2 * self.rotation))
+        center, region, degrees = augmentation.moved(*self.region(box), rng)
         mirrored = bool(rng.random() < 0.5)
         return _View(record, person, self._matrix(center, region, degrees, mirrored), mirrored, known and not degrees)
 
@@ -187,19 +174,3 @@ def jointless(person: tuple[CocoImage, int]) -> bool:
     """Whether no joint of a person is annotated."""
     image, index = person
     return not (image.keypoints[index, :, 2] > 0).any()
-
-
-def half_body_box(
-    box: np.ndarray, joints: np.ndarray, rng: np.random.Generator, skeleton: Skeleton = COCO17
-) -> np.ndarray:
-    """A box around only the upper or only the lower annotated joints [K, 3], as where a table or the image border hides
-    the rest; the box itself where there are too few of them.
-    """
-    lower = np.array([name.endswith(LOWER_BODY) for name in skeleton.names])
-    part = joints[~lower if rng.random() < 0.6 else lower]
-    points = part[part[:, 2] > 0, :2]
-    if len(points) < 3:
-        return box
-    low, high = points.min(0), points.max(0)
-    margin = 0.2 * (high - low).max() + 1
-    return np.concatenate([low - margin, high + margin]).astype(np.float32)

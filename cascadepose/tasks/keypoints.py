@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from cascadepose.data.augmentation import CropAugmentation
 from cascadepose.data.coco import CocoSource
 from cascadepose.data.crops import PersonCrops
 from cascadepose.errors import InputError
@@ -18,7 +19,7 @@ from cascadepose.tasks.keypoint_validation import metric_of, validate_crops
 
 
 @dataclass
-class KeypointTaskConfig:
+class KeypointTaskConfig(CropAugmentation):
     """What the keypoint stage is and what it learns from."""
 
     sources: list[CocoSource] = field(default_factory=list)
@@ -50,22 +51,8 @@ class KeypointTaskConfig:
     """Size of a crop over that of the person's annotated box."""
     detected_enlarge: float = 1.25
     """The same where the box is as a detector might give it."""
-    color: float = 0.8
-    """Strength of colour changes and hidden patches."""
-    rotation: float = 25.0
-    """Standard deviation of the rotation in degrees."""
-    scaling: float = 0.3
-    """Largest relative change of the crop's size."""
-    half_body: float = 0.2
-    """How often only the upper or lower body is cropped."""
-    detected: float = 0.0
-    """How often a person is cropped where a detector might see them; for a model with `person_box`."""
-    nobody: float = 0.0
-    """How often a crop is taken where nobody is; for a model with `person_box`."""
     boxes_only: float = 0.0
     """How often a person without annotated joints is drawn, relative to one with; for a model with `person_box`."""
-    pasted: float = 0.0
-    """How often another person, cut out along their limbs, is laid over the crop."""
     person_box_weight: float = 1.0
     """Weight of the box of a model with `person_box`."""
     l1_weight: float = 5.0
@@ -109,15 +96,9 @@ class KeypointTask:
             enlarge=config.enlarge,
             detected_enlarge=config.detected_enlarge,
             cache=config.cache_images,
-            color=config.color,
-            rotation=config.rotation,
-            scaling=config.scaling,
-            half_body=config.half_body,
             skeleton=self.model.skeleton,
-            detected=config.detected,
-            nobody=config.nobody,
             boxes_only=config.boxes_only,
-            pasted=config.pasted,
+            augmentation=config,
         )
         self.box_criterion = PersonBoxCriterion()
         self.sample_weights = self.train_set.sample_weights

@@ -2,6 +2,7 @@ import numpy as np
 import torch
 
 from cascadepose.boxes import cxcywh_to_xyxy
+from cascadepose.data.augmentation import CropAugmentation
 from cascadepose.data.crops import PersonCrops
 from cascadepose.data.detected import around_nobody, as_detected, overlap
 
@@ -37,7 +38,7 @@ def test_nobody_is_where_no_person_and_no_crowd_is(rng):
 
 def painted(coco_people, **options) -> PersonCrops:
     """Crops of a picture in which the second person is a green rectangle."""
-    data = PersonCrops([coco_people], (64, 48), color=0.0, **options)
+    data = PersonCrops([coco_people], (64, 48), augmentation=CropAugmentation(color=0.0, **options))
     record = data.people[0][0]
     image = np.zeros((record.height, record.width, 3), np.uint8)
     x0, y0, x1, y1 = record.boxes_xyxy[1].round().astype(int)
@@ -50,7 +51,7 @@ def test_detected_boxes_may_leave_more_room_than_annotated_ones(coco_people):
     """The same item, cropped twice as widely, shows the person half as large; an annotated box is cropped as before."""
     boxes = {}
     for room in (1.5, 3.0):
-        data = PersonCrops([coco_people], (64, 48), 1.1, room, color=0.0, detected=1.0)
+        data = PersonCrops([coco_people], (64, 48), 1.1, room, augmentation=CropAugmentation(color=0.0, detected=1.0))
         boxes[room] = torch.stack([data[(0, seed)]["box"] for seed in range(16)])
         box = np.array([10.0, 20.0, 46.0, 68.0])
         assert np.allclose(data.region(box)[1], [1.1 * 36, 1.1 * 48])

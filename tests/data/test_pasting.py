@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cascadepose.data.augmentation import CropAugmentation
 from cascadepose.data.crops import PersonCrops
 from cascadepose.data.pasting import donors, place_beside, silhouette
 from cascadepose.data.warp import to_crop
@@ -58,7 +59,7 @@ def test_who_is_pasted_stands_beside_the_middle(somebody, rng):
 
 def crops(coco_people, somebody, pasted: float) -> PersonCrops:
     """Crops of black pictures; a white picture in which somebody stands is where others are cut out of."""
-    data = PersonCrops([coco_people], SIZE, color=0.0, pasted=pasted)
+    data = PersonCrops([coco_people], SIZE, augmentation=CropAugmentation(color=0.0, pasted=pasted))
     record = data.people[0][0]
     white = replace(record, path=record.path.with_name("white.png"), keypoints=somebody[None])
     data.images._images = {image.path: np.zeros((image.height, image.width, 3), np.uint8) for image, _ in data.people}
@@ -69,7 +70,8 @@ def crops(coco_people, somebody, pasted: float) -> PersonCrops:
 
 
 def test_pasting_changes_the_picture_and_nothing_else(coco_people, somebody):
-    data, plain = crops(coco_people, somebody, 1.0), PersonCrops([coco_people], SIZE, color=0.0)
+    data = crops(coco_people, somebody, 1.0)
+    plain = PersonCrops([coco_people], SIZE, augmentation=CropAugmentation(color=0.0))
     changed = 0
     for seed in range(20):
         item, before = data[(0, seed)], plain[(0, seed)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cascadepose.data.augmentation import CropAugmentation
 from cascadepose.data.coco import looks_like_crowd, read_coco
 from cascadepose.data.crops import PersonCrops
 from cascadepose.data.people import PersonImages, collate_people
@@ -74,7 +75,8 @@ def test_collate_pads_people(coco_people):
 
 def test_a_mirrored_crop_exchanges_left_and_right(coco_people):
     """Joints that an augmented crop calls visible are the ones that were annotated, after the exchange."""
-    data = PersonCrops([coco_people], (64, 48), color=0.0, rotation=0.0, scaling=0.0, half_body=0.0)
+    still = CropAugmentation(color=0.0, rotation=0.0, scaling=0.0, half_body=0.0)
+    data = PersonCrops([coco_people], (64, 48), augmentation=still)
     plain = data[0]["visible"]
     order = list(COCO17.flip_index)
     for seed in range(12):
