@@ -1,7 +1,7 @@
 """What is done otherwise in bfloat16 on a CPU, where PyTorch's own ways are slower than float32's.
 
 Of a step of the packaged keypoint stage, the gradient of four strided depthwise convolutions took nearly half (ten
-times as long as in float32), and attention between 400 pixels more than twice as long as by products of matrices.
+times as long as in float32), and attention takes nearly twice as long as products of matrices do.
 """
 
 from collections.abc import Callable
