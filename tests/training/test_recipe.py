@@ -68,17 +68,18 @@ def test_missing_data_of_a_later_step_stop_the_first(file, monkeypatch):
 
 def test_the_default_recipe_can_be_read(repository):
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
-    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 11
+    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 12
     folders = [read_yaml(step.config)["train"]["output_dir"] for step in default.steps]
     weights = [f"{folder}/best.safetensors" for folder in folders]
     start = [read_yaml(step.config)["task"].get("initial_weights") for step in default.steps]
-    blocks, longer, mean, close, larger, pasted = weights[-6:]
-    assert start[-4] == [blocks, longer] and start[-1] == larger
-    assert start[-3] == {blocks: 0.25, longer: 0.25, mean: 0.5}
-    assert start[-2] == {file: 0.4 * share for file, share in start[-3].items()} | {close: 0.6}
+    blocks, longer, mean, close, larger, pasted, stretched = weights[-7:]
+    assert start[-5] == [blocks, longer] and start[-2] == larger
+    assert start[-4] == {blocks: 0.25, longer: 0.25, mean: 0.5}
+    assert start[-3] == {file: 0.4 * share for file, share in start[-4].items()} | {close: 0.6}
     small, large = default.packages
-    assert small["keypoints"] == {file: 0.5 * share for file, share in start[-2].items()} | {larger: 0.5}
-    assert large["keypoints"] == {larger: 0.3, pasted: 0.7}
+    assert small["keypoints"] == {file: 0.5 * share for file, share in start[-3].items()} | {larger: 0.5}
+    assert start[-1] == {larger: 0.3, pasted: 0.7}
+    assert large["keypoints"] == pytest.approx({larger: 0.65 * 0.3, pasted: 0.65 * 0.7, stretched: 0.35})
     assert small["detector"] == large["detector"] == weights[0] and small["side"] == large["side"]
     assert small["out"] != large["out"]
 
