@@ -1,7 +1,8 @@
 """What is done otherwise in bfloat16 on a CPU, where PyTorch's own ways are slower than float32's.
 
 Of a step of the packaged keypoint stage, the gradient of four strided depthwise convolutions took nearly half (ten
-times as long as in float32), and attention takes nearly twice as long as products of matrices do.
+times as long as in float32), and attention takes nearly twice as long as products of matrices do. The gradient of the
+kernel of a depthwise convolution of 5x5 takes four to five times as long as in float32.
 """
 
 from collections.abc import Callable
@@ -25,13 +26,15 @@ def faster_steps(config: TrainConfig, device: torch.device) -> AbstractContextMa
 
 
 class FasterBfloat16(TorchFunctionMode):
-    """Under autocast on a CPU: strided depthwise convolutions stay in float32, attention is products of matrices."""
+    """Under autocast on a CPU: depthwise convolutions that are strided or larger than 3x3 stay in float32, attention is
+    products of matrices.
+    """
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         if not torch.is_autocast_enabled("cpu"):
             return func(*args, **kwargs)
-        if func is F.conv2d and _is_strided_depthwise(*args, **kwargs):
+        if func is F.conv2d and _is_slow_depthwise(*args, **kwargs):
             with torch.autocast("cpu", enabled=False):
                 return func(args[0].float(), *args[1:], **kwargs)
         if func is F.scaled_dot_product_attention and args[1].shape[-2] <= SHORT:
@@ -54,13 +57,13 @@ def attention(
     return weights.to(value.dtype) @ value
 
 
-def _is_strided_depthwise(
+def _is_slow_depthwise(
     _input: Tensor,
-    _weight: Tensor,
+    weight: Tensor,
     _bias: Tensor | None = None,
     stride: int | tuple[int, ...] = 1,
     _padding: Any = 0,
     _dilation: Any = 1,
     groups: int = 1,
 ) -> bool:
-    return groups > 1 and stride not in (1, (1, 1))
+    return groups > 1 and (stride not in (1, (1, 1)) or weight.shape[-1] > 3)

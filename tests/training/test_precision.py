@@ -1,4 +1,4 @@
-"""bfloat16 on a CPU: strided depthwise convolutions stay in float32, attention is the same by other means."""
+"""bfloat16 on a CPU: some depthwise convolutions stay in float32, attention is the same by other means."""
 
 from contextlib import nullcontext
 
@@ -14,12 +14,11 @@ from cascadepose.training.precision import FasterBfloat16, attention, faster_ste
 
 @pytest.fixture
 def network():
-    """A pointwise, a strided depthwise, a depthwise and another pointwise convolution."""
+    """A pointwise, a strided, a small and a large depthwise and another pointwise convolution."""
     torch.manual_seed(0)
-    depthwise = {"groups": 8, "padding": 1}
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, 2, **depthwise), nn.Conv2d(8, 8, 3, **depthwise), nn.Conv2d(8, 4, 1)
-    )
+    strided, small = nn.Conv2d(8, 8, 3, 2, padding=1, groups=8), nn.Conv2d(8, 8, 3, padding=1, groups=8)
+    large = nn.Conv2d(8, 8, 5, padding=2, groups=8)
+    return nn.Sequential(nn.Conv2d(3, 8, 1), strided, small, large, nn.Conv2d(8, 4, 1))
 
 
 def types(network, enabled=True):
@@ -33,20 +32,21 @@ def types(network, enabled=True):
     return seen
 
 
-def test_only_strided_depthwise_convolutions_are_spared(network):
+def test_only_strided_and_large_depthwise_convolutions_are_spared(network):
     half, full = torch.bfloat16, torch.float32
-    assert types(network) == [half] * 4
+    assert types(network) == [half] * 5
     with FasterBfloat16():
-        assert types(network) == [half, full, half, half]
-        assert types(network, enabled=False) == [full] * 4
-    assert types(network) == [half] * 4
+        assert types(network) == [half, full, half, full, half]
+        assert types(network, enabled=False) == [full] * 5
+    assert types(network) == [half] * 5
 
 
-def test_they_are_as_exact_as_without_autocast(network):
+@pytest.mark.parametrize("layer", [1, 3])
+def test_they_are_as_exact_as_without_autocast(network, layer):
     x = torch.randn(2, 8, 9, 9, requires_grad=True)
-    expected = network[1](x)
+    expected = network[layer](x)
     with torch.autocast("cpu", torch.bfloat16), FasterBfloat16():
-        found = network[1](x)
+        found = network[layer](x)
         assert torch.is_autocast_enabled("cpu")
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     gradients = [torch.autograd.grad(out.square().sum(), x)[0] for out in (found, expected)]
