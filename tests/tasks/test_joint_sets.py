@@ -1,6 +1,7 @@
 """Keypoint training for other joints than COCO's: MPII with PCKh, and a declared set of eight, up to the overlay."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -27,6 +28,7 @@ from cascadepose.predictor import PosePredictor
 from cascadepose.skeletons import COCO17, MPII16, find_skeleton
 from cascadepose.tasks.detector import DetectorTaskConfig
 from cascadepose.tasks.detector import build_task as build_detector_task
+from cascadepose.tasks.keypoint_validation import validate_crops
 from cascadepose.tasks.keypoints import KeypointTaskConfig, build_task
 from cascadepose.train import fit
 from cascadepose.training.settings import TrainConfig
@@ -117,30 +119,44 @@ def test_two_steps_of_mpii(mpii, repository, tmp_path):
     assert 0 <= metrics["PCKh@0.1"] <= metrics["PCKh@0.5"] <= 100
 
 
+class Right(torch.nn.Module):
+    """Knows the answers: the crops of `chosen` people come in order."""
+
+    def __init__(self, data, chosen):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.points = torch.stack([data[index]["keypoints"] for index in chosen])
+
+    def forward(self, crops):
+        assert len(crops) == len(self.points)
+        return self.points
+
+    def read_joints(self, points):
+        return points, torch.ones(points.shape[:2]), points
+
+
 def test_mpii_is_cropped_as_in_its_protocol_and_scored_by_row(mpii):
     """Squares 250 scale high around a centre moved down by 15 scale; the truth's rows are those of the file."""
-    from cascadepose.tasks.keypoint_validation import validate_crops
-
     data = PersonCrops([mpii], (64, 64), cache=False, skeleton=MPII16)
     center, size = data.region(data.people[0][0].boxes_xyxy[0])
     np.testing.assert_allclose(center, [44, 39 + 15 * 0.25])
     np.testing.assert_allclose(size, [62.5, 62.5])
     assert [image.rows[person] for image, person in data.people] == [0, 2]
+    assert validate_crops(Right(data, [0, 1]), data, mpii) == {"PCKh@0.5": 100.0, "PCKh@0.1": 100.0}
 
-    class Right(torch.nn.Module):
-        """Knows the answers: the crops come in order."""
 
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(1))
-
-        def forward(self, crops):
-            return torch.stack([data[index]["keypoints"] for index in range(len(crops))])
-
-        def read_joints(self, points):
-            return points, torch.ones(points.shape[:2]), points
-
-    assert validate_crops(Right(), data, mpii) == {"PCKh@0.5": 100.0, "PCKh@0.1": 100.0}
+@pytest.mark.parametrize(("count", "chosen"), [(None, range(6)), (2, [0, 1]), (4, [0, 1, 4, 5]), (9, range(6))])
+def test_nobody_is_missing_in_the_images_that_are_validated(coco_people, count, chosen):
+    """Two people an image, three images: who finds all that are asked for has an AP of 1."""
+    content = json.loads(Path(coco_people.annotations).read_text())
+    content["images"] = [content["images"][0] | {"id": image} for image in (1, 2, 3)]
+    people = content["annotations"][:2]
+    content["annotations"] = [
+        person | {"image_id": image, "id": 10 * image + person["id"]} for image in (1, 2, 3) for person in people
+    ]
+    Path(coco_people.annotations).write_text(json.dumps(content))
+    data = PersonCrops([coco_people], (64, 48), cache=False)
+    assert validate_crops(Right(data, chosen), data, coco_people, count)["AP"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
