@@ -60,15 +60,19 @@ class HeatmapReference(nn.Module):
         self.blocks = nn.ModuleList(nn.Sequential(*(ResidualBlock(dim) for _ in range(blocks))) for _ in fine_channels)
         self.mix = nn.Sequential(nn.GroupNorm(8, dim), nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1))
 
+    def project(self, fine: Sequence[Tensor]) -> list[Tensor]:
+        """Finer maps [N, F, h', w'] -> [N, dim, h', w'] each, as they are added to the memory."""
+        convolutions = [] if self.fine is None else [self.fine, *self.finer]
+        return [convolution(finer) for convolution, finer in zip(convolutions, fine, strict=True)]
+
     def forward(self, hs: Tensor, memory: Tensor, fine: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """hs [L, N, Q, C], memory [N, C, h, w], fine [N, F, h', w'] each -> logits [L, N, Q, h', w'] in the resolution
         of the finest, places [L, N, Q, 2].
         """
         pixels = self.coarse(memory)
-        convolutions = [] if self.fine is None else [self.fine, *self.finer]
-        for convolution, blocks, finer in zip(convolutions, self.blocks, fine, strict=True):
+        for finer, blocks in zip(self.project(fine), self.blocks, strict=True):
             upsampled = F.interpolate(pixels, size=finer.shape[-2:], mode="bilinear", align_corners=False)
-            pixels = blocks(convolution(finer) + upsampled)
+            pixels = blocks(finer + upsampled)
         pixels = self.mix(pixels)
         if self.training:
             # what all cells share moves no softmax, so nothing holds it back: it grows until logits have no digits left

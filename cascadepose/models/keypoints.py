@@ -188,12 +188,25 @@ class KeypointEstimator(Pretrained, nn.Module):
 
     def forward(self, crops: Tensor) -> dict:
         """crops [N, 3, h, w], RGB in 0..1 -> the outputs of `KeypointTransformer`."""
+        if self.attention == "deformable":
+            maps = self.backbone(crops)
+            return self.transformer([maps[i] for i in self.input_levels])
+        return self.transformer(*self._features(crops))
+
+    def projected(self, crops: Tensor) -> list[Tensor]:
+        """All that the full-attention transformer and its readout are told of crops [N, 3, h, w]: what enters it [N,
+        d_model, h', w'], and the finer maps of a heat-map readout [N, heatmap_dim, h'', w''] each.
+        """
+        features, fine = self._features(crops)
+        heatmap = self.transformer.heatmap
+        return [self.transformer.input_proj(features), *([] if heatmap is None else heatmap.project(fine))]
+
+    def _features(self, crops: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Crop features in the resolution of the first input level, and the finer maps."""
         maps = self.backbone(crops)
         chosen = [maps[i] for i in self.input_levels]
-        if self.attention == "deformable":
-            return self.transformer(chosen)
         features = torch.cat([resize_to(m, chosen[0].shape[-2:]) for m in chosen], dim=1)
-        return self.transformer(features, [maps[i] for i in self.fine_levels])
+        return features, [maps[i] for i in self.fine_levels]
 
     def read_joints(self, out: dict) -> tuple[Tensor, Tensor, Tensor]:
         """See `KeypointTransformer.read_joints`."""

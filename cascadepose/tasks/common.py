@@ -12,22 +12,16 @@ OFFSETS = {"sampling_offsets", "reference_points"}  # where deformable attention
 
 
 def load_backbone(backbone: Backbone, weights: str | None, freeze_stages: int) -> None:
-    """Start a backbone from a safetensors file of a timm network and freeze its leading stages.
+    """Start a backbone from a file of the network pre-trained on pictures, and freeze its leading stages.
 
-    Tensors of layers that `features_only` cuts off (the classifier and what leads to it) are passed over; any other
-    misfit, or a missing file, raises InputError.
+    weights: a safetensors or PyTorch file of a timm network. Tensors of layers that `features_only` cuts off (the
+    classifier and what leads to it) are passed over; any other misfit, or an unreadable file, raises InputError.
     """
     if weights is not None:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from cascadepose.checkpoints import read_checkpoint
 
-        try:
-            tensors = load_file(weights)
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"{weights}: cannot be read as safetensors ({error}); check task.backbone_weights"
-            ) from None
         own = backbone.body.state_dict()
+        tensors = read_checkpoint(weights).tensors
         fitting = {name: tensor for name, tensor in tensors.items() if name in own}
         wrong = [name for name, tensor in fitting.items() if tensor.shape != own[name].shape]
         missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
@@ -42,7 +36,8 @@ def load_backbone(backbone: Backbone, weights: str | None, freeze_stages: int) -
 def start_from(model: nn.Module, weights: str | None, kind: str, new_parts: Sequence[str] = ()) -> None:
     """Start a whole model from a weights file of the same kind and shapes, or leave it as it is.
 
-    new_parts: modules that the file lacks, by their names in the model; they keep their own first weights.
+    new_parts: modules that the file lacks or has otherwise, by their names in the model; they keep their own first
+        weights.
     Raises InputError for a file that does not fit.
     """
     if weights is not None:
@@ -56,9 +51,22 @@ def take_over(model: nn.Module, tensors: dict[str, Tensor], weights: str, new_pa
     from cascadepose.tensors import check_fit
 
     own = model.state_dict()
-    tensors = tensors | {name: own[name] for name in own if name.startswith(tuple(f"{part}." for part in new_parts))}
+    tensors = {name: tensor for name, tensor in tensors.items() if not _within(name, new_parts)}
+    tensors |= {name: tensor for name, tensor in own.items() if _within(name, new_parts)}
     check_fit(Path(weights), tensors, own)
     model.load_state_dict(tensors)
+
+
+def train_only(model: nn.Module, parts: Sequence[str]) -> None:
+    """Freeze everything that is not within one of the modules `parts`."""
+    for name, parameter in model.named_parameters():
+        if not _within(name, parts):
+            parameter.requires_grad_(False)
+
+
+def _within(name: str, parts: Sequence[str]) -> bool:
+    """Whether a tensor belongs to one of these modules."""
+    return name.startswith(tuple(f"{part}." for part in parts))
 
 
 def grouped_parameters(

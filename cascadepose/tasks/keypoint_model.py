@@ -25,7 +25,7 @@ def start_model(config: KeypointTaskConfig) -> tuple[KeypointEstimator, Keypoint
     """The stage that `config` describes, not yet filled, and that of `config.initial_weights`, which it is like where
     `config.model` says nothing. Raises InputError for what does not go together.
     """
-    source = None if config.initial_weights is None else _stage(config.initial_weights)
+    source = None if config.initial_weights is None else load_stage(config.initial_weights)
     arguments: dict[str, Any] = config.model or ({} if source is None else source.config)
     if config.skeleton is not None:
         arguments = arguments | {"skeleton": declaration(find_skeleton(config.skeleton))}
@@ -47,8 +47,8 @@ def fill(model: KeypointEstimator, source: KeypointEstimator, weights: Weights, 
     take_over(model, tensors, weights if isinstance(weights, str) else ", ".join(weights), new_parts)
 
 
-def _stage(weights: Weights) -> KeypointEstimator:
-    """The keypoint stage of a weights file, which may be a whole PRTR's, or the mean of several."""
+def load_stage(weights: Weights) -> KeypointEstimator:
+    """The keypoint stage of a weights file, which may be a whole PRTR's, or the mean of several; in training mode."""
     from cascadepose.hub import load_model
     from cascadepose.packaging import mean_of_weights
 

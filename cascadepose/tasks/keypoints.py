@@ -29,7 +29,7 @@ class KeypointTaskConfig(CropAugmentation):
     skeleton: str | None = None
     """Joint set: a known name, or a file that declares one (docs/custom_data.md); null takes the model's, COCO-17."""
     validation_people: int | None = None
-    """Only so many people are validated, evenly spread; null takes all."""
+    """Only about so many people are validated, those of evenly spread images; null takes all."""
     model: dict = field(default_factory=dict)
     """Keyword arguments of `KeypointEstimator`; none: those of the initial weights."""
     backbone_weights: str | None = None
@@ -38,7 +38,9 @@ class KeypointTaskConfig(CropAugmentation):
     """Weights of the whole stage, or of a PRTR, to start from; joints that they do not have start fresh. Of several
     stages, one trained on from the other, the mean, in which they count alike or as much as is said."""
     new_parts: list[str] = field(default_factory=list)
-    """Modules of the model that these weights lack, such as transformer.heatmap.finer."""
+    """Modules of the model that these weights lack or have otherwise, such as transformer.heatmap.finer or backbone."""
+    imitate: bool = False
+    """Teach new parts, a backbone and what projects its maps, not joints but what the initial weights have there."""
     backbone_lr: float = 0.3
     """Rate of the backbone relative to the rest."""
     offsets_lr: float = 1.0
@@ -131,7 +133,7 @@ class KeypointTask:
         if self.config.validation is None:
             return {}
         if self.validation_set is None:
-            size, enlarge, skeleton = self.model.crop_size, self.config.enlarge, self.model.skeleton
+            size, enlarge, skeleton = model.crop_size, self.config.enlarge, model.skeleton
             self.validation_set = PersonCrops([self.config.validation], size, enlarge, cache=False, skeleton=skeleton)
         return validate_crops(model, self.validation_set, self.config.validation, self.config.validation_people)
 
@@ -142,4 +144,6 @@ class KeypointTask:
 
 def build_task(config: KeypointTaskConfig) -> KeypointTask:
     """The task that a configuration describes."""
-    return KeypointTask(config)
+    from cascadepose.tasks.imitation import ImitationTask
+
+    return ImitationTask(config) if config.imitate else KeypointTask(config)
