@@ -28,9 +28,8 @@ def package_prtr(
 ) -> Path:
     """Write a two-stage PRTR with folded backbones; returns `out`.
 
-    detector, keypoints  weights of the two stages, as training writes them; a PRTR gives its detector too; of
-                         several keypoint stages, one trained on from the other, the mean is packaged, see
-                         `mean_of_weights`
+    detector, keypoints  weights of the two stages, as training writes them, or of whole PRTRs; of several keypoint
+                         stages, one trained on from the other, the mean is packaged, see `mean_of_weights`
     info                 facts that stay with the weights: data, recipe, scores, licence
     side                 longer side in px of the picture that the detector sees
     threshold            person score from which a person is believed
@@ -40,12 +39,11 @@ def package_prtr(
     close_enlarge        size of a crop over that of a box which is given or corrected (None: 1.25, as for any other)
     Raises InputError for weights that cannot be read or are of another kind, and where `out` cannot be written.
     """
-    from cascadepose.hub import load_model, save_model, weights_info
+    from cascadepose.hub import save_model
     from cascadepose.models.prtr import PRTR
 
-    whole = weights_info(detector).kind == "prtr"
-    first = load_model(detector).detector if whole else load_model(detector, kind="person_detector")
-    parts = first, mean_of_weights([keypoints] if isinstance(keypoints, str | Path) else keypoints)
+    files = [keypoints] if isinstance(keypoints, str | Path) else keypoints
+    parts = _load(detector, "person_detector"), mean_of_weights(files)
     for part in parts:  # `config` is what the package's model is built from
         if not part.config["backbone"].get("folded", False):
             part.backbone.fold()
@@ -79,17 +77,16 @@ def mean_of_weights(
     from the same weights (model soups, Wortsman et al., ICML 2022, section 3).
 
     files: with how much each counts, relative to the others, or all alike. Of several crop sizes the last one stays.
+    kind: of the models; of a two-stage PRTR the stage of that kind is meant.
     Raises InputError for no file, files that cannot be read, of another kind, or of models of different shapes, and
     where one counts nothing.
     """
-    from cascadepose.hub import load_model
-
     shares = dict(files) if isinstance(files, Mapping) else Counter(files)
     if not shares:
         raise InputError(f"no weights of a {kind} given; name at least one file")
     if nothing := [file for file, share in shares.items() if not share > 0]:
         raise InputError(f"{nothing[0]}: counts {shares[nothing[0]]} in the mean; give more than 0, or leave it out")
-    models = {file: load_model(file, kind=kind) for file in shares}
+    models = {file: _load(file, kind) for file in shares}
     *_, (last_file, last) = models.items()
     for file, model in models.items():
         if model.config | {"crop_size": None} != last.config | {"crop_size": None}:
@@ -101,3 +98,20 @@ def mean_of_weights(
             mean[name] = total.div(sum(shares.values())).to(tensor.dtype)
     last.load_state_dict(mean)
     return last
+
+
+def _load(file: str | Path, kind: str) -> nn.Module:
+    """The model of a file, or that stage of the PRTR which it holds; in eval mode."""
+    from cascadepose.hub import load_model
+    from cascadepose.models.detector import PersonDetector
+    from cascadepose.models.keypoints import KeypointEstimator
+
+    stages = {"person_detector": ("detector", PersonDetector), "keypoint_estimator": ("keypoints", KeypointEstimator)}
+    if kind not in stages:
+        return load_model(file, kind=kind)
+    name, stage = stages[kind]
+    model = load_model(file)
+    found = getattr(model, name, model)
+    if not isinstance(found, stage):
+        raise InputError(f"{file}: holds no {kind}; give weights of one, or of a two-stage PRTR")
+    return found

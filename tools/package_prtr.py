@@ -11,9 +11,9 @@ import sys
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--detector", required=True, help="weights of `cascadepose train detector`, or of a PRTR")
+    parser.add_argument("--detector", required=True, help="weights of `cascadepose train detector`, or a PRTR's")
     parser.add_argument(
-        "--keypoints", required=True, nargs="+", help="weights of `cascadepose train keypoints`; of several the mean"
+        "--keypoints", required=True, nargs="+", help="the same of `train keypoints`; of several the mean"
     )
     parser.add_argument("--info", help="YAML with data, recipe, scores and licence, kept in the file")
     parser.add_argument("--out", required=True, help="the file to write")

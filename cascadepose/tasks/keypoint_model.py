@@ -49,14 +49,9 @@ def fill(model: KeypointEstimator, source: KeypointEstimator, weights: Weights, 
 
 def load_stage(weights: Weights) -> KeypointEstimator:
     """The keypoint stage of a weights file, which may be a whole PRTR's, or the mean of several; in training mode."""
-    from cascadepose.hub import load_model
     from cascadepose.packaging import mean_of_weights
 
-    model = load_model(weights) if isinstance(weights, str) else mean_of_weights(weights)
-    stage = getattr(model, "keypoints", model)
-    if not isinstance(stage, KeypointEstimator):
-        raise InputError(f"{weights}: holds no keypoint stage of its own; give one that --stage keypoints trained")
-    return stage.train()
+    return mean_of_weights([weights] if isinstance(weights, str) else weights).train()
 
 
 def _for_joints(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -106,11 +106,15 @@ def test_both_stages_are_packaged_as_one_model(coco_people, tmp_path):
     both = package_prtr(
         stages["detector"], [stages["keypoints"]] * 2, tmp_path / "both.safetensors", {}, side=64, threshold=0.3
     )
-    packaged = load_model(both).state_dict()
-    for name, tensor in model.state_dict().items():
-        torch.testing.assert_close(packaged[name], tensor)
-    with pytest.raises(InputError, match="person_detector"):
+    again = package_prtr(out, [out, both], tmp_path / "again.safetensors", {}, side=64, threshold=0.3)
+    for file in (both, again):
+        packaged = load_model(file).state_dict()
+        for name, tensor in model.state_dict().items():
+            torch.testing.assert_close(packaged[name], tensor)
+    with pytest.raises(InputError, match="holds no person_detector"):
         package_prtr(stages["keypoints"], stages["keypoints"], tmp_path / "x.safetensors", {})
+    with pytest.raises(InputError, match="holds no keypoint_estimator"):
+        package_prtr(out, stages["detector"], tmp_path / "x.safetensors", {})
 
 
 def test_the_mean_of_weights(tmp_path):
