@@ -1,5 +1,7 @@
 """Recipes: the steps run in order with their options, and the result is packaged."""
 
+from collections import Counter
+
 import pytest
 import torch
 
@@ -66,20 +68,31 @@ def test_missing_data_of_a_later_step_stop_the_first(file, monkeypatch):
     assert len(called) == 4, "what trains nothing needs no data"
 
 
+def average(*means):
+    """A mean of means: what each file counts in it."""
+    total = Counter()
+    for mean, share in means:
+        total.update({file: part * share for file, part in mean.items()})
+    return dict(total)
+
+
 def test_the_default_recipe_can_be_read(repository):
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
-    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 12
+    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 13
     folders = [read_yaml(step.config)["train"]["output_dir"] for step in default.steps]
     weights = [f"{folder}/best.safetensors" for folder in folders]
     start = [read_yaml(step.config)["task"].get("initial_weights") for step in default.steps]
-    blocks, longer, mean, close, larger, pasted, stretched = weights[-7:]
-    assert start[-5] == [blocks, longer] and start[-2] == larger
-    assert start[-4] == {blocks: 0.25, longer: 0.25, mean: 0.5}
-    assert start[-3] == {file: 0.4 * share for file, share in start[-4].items()} | {close: 0.6}
+    blocks, longer, mean, close, larger, pasted, stretched, smaller = weights[-8:]
+    assert start[-6] == [blocks, longer]
+    assert start[-5] == {blocks: 0.25, longer: 0.25, mean: 0.5}
+    assert start[-4] == pytest.approx(average((start[-5], 0.4), ({close: 1}, 0.6)))
+    assert start[-3] == larger
+    assert start[-2] == {larger: 0.3, pasted: 0.7}
+    fast, accurate = average((start[-4], 0.5), ({larger: 1}, 0.5)), average((start[-2], 0.65), ({stretched: 1}, 0.35))
+    assert start[-1] == pytest.approx(average((fast, 0.5), (accurate, 0.5)))
     small, large = default.packages
-    assert small["keypoints"] == {file: 0.5 * share for file, share in start[-3].items()} | {larger: 0.5}
-    assert start[-1] == {larger: 0.3, pasted: 0.7}
-    assert large["keypoints"] == pytest.approx({larger: 0.65 * 0.3, pasted: 0.65 * 0.7, stretched: 0.35})
+    assert small["keypoints"] == pytest.approx(average((fast, 0.3), ({smaller: 1}, 0.7)))
+    assert large["keypoints"] == pytest.approx(accurate)
     assert small["detector"] == large["detector"] == weights[0] and small["side"] == large["side"]
     assert small["out"] != large["out"]
 
