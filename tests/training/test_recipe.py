@@ -78,21 +78,22 @@ def average(*means):
 
 def test_the_default_recipe_can_be_read(repository):
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
-    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 13
+    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 14
     folders = [read_yaml(step.config)["train"]["output_dir"] for step in default.steps]
     weights = [f"{folder}/best.safetensors" for folder in folders]
     start = [read_yaml(step.config)["task"].get("initial_weights") for step in default.steps]
-    blocks, longer, mean, close, larger, pasted, stretched, smaller = weights[-8:]
-    assert start[-6] == [blocks, longer]
-    assert start[-5] == {blocks: 0.25, longer: 0.25, mean: 0.5}
-    assert start[-4] == pytest.approx(average((start[-5], 0.4), ({close: 1}, 0.6)))
-    assert start[-3] == larger
-    assert start[-2] == {larger: 0.3, pasted: 0.7}
-    fast, accurate = average((start[-4], 0.5), ({larger: 1}, 0.5)), average((start[-2], 0.65), ({stretched: 1}, 0.35))
-    assert start[-1] == pytest.approx(average((fast, 0.5), (accurate, 0.5)))
+    blocks, longer, mean, close, larger, pasted, stretched, smaller, again = weights[-9:]
+    assert start[-7] == [blocks, longer]
+    assert start[-6] == {blocks: 0.25, longer: 0.25, mean: 0.5}
+    assert start[-5] == pytest.approx(average((start[-6], 0.4), ({close: 1}, 0.6)))
+    assert start[-4] == larger
+    assert start[-3] == {larger: 0.3, pasted: 0.7}
+    fast, accurate = average((start[-5], 0.5), ({larger: 1}, 0.5)), average((start[-3], 0.65), ({stretched: 1}, 0.35))
+    assert start[-2] == pytest.approx(average((fast, 0.5), (accurate, 0.5)))
+    assert start[-1] == pytest.approx(average((accurate, 0.5), ({smaller: 1}, 0.5)))
     small, large = default.packages
     assert small["keypoints"] == pytest.approx(average((fast, 0.3), ({smaller: 1}, 0.7)))
-    assert large["keypoints"] == pytest.approx(accurate)
+    assert large["keypoints"] == pytest.approx(average((accurate, 0.3), ({again: 1}, 0.7)))
     assert small["detector"] == large["detector"] == weights[0] and small["side"] == large["side"]
     assert small["out"] != large["out"]
 
