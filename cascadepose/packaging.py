@@ -43,7 +43,7 @@ def package_prtr(
     from cascadepose.models.prtr import PRTR
 
     files = [keypoints] if isinstance(keypoints, str | Path) else keypoints
-    parts = _load(detector, "person_detector"), mean_of_weights(files)
+    parts = load_part(detector, "person_detector"), mean_of_weights(files)
     for part in parts:  # `config` is what the package's model is built from
         if not part.config["backbone"].get("folded", False):
             part.backbone.fold()
@@ -86,7 +86,7 @@ def mean_of_weights(
         raise InputError(f"no weights of a {kind} given; name at least one file")
     if nothing := [file for file, share in shares.items() if not share > 0]:
         raise InputError(f"{nothing[0]}: counts {shares[nothing[0]]} in the mean; give more than 0, or leave it out")
-    models = {file: _load(file, kind) for file in shares}
+    models = {file: load_part(file, kind) for file in shares}
     *_, (last_file, last) = models.items()
     for file, model in models.items():
         if model.config | {"crop_size": None} != last.config | {"crop_size": None}:
@@ -100,18 +100,17 @@ def mean_of_weights(
     return last
 
 
-def _load(file: str | Path, kind: str) -> nn.Module:
-    """The model of a file, or that stage of the PRTR which it holds; in eval mode."""
-    from cascadepose.hub import load_model
-    from cascadepose.models.detector import PersonDetector
-    from cascadepose.models.keypoints import KeypointEstimator
+def load_part(file: str | Path, kind: str) -> nn.Module:
+    """The model of a file, or the stage of that kind of the PRTR which it holds; in eval mode.
 
-    stages = {"person_detector": ("detector", PersonDetector), "keypoint_estimator": ("keypoints", KeypointEstimator)}
-    if kind not in stages:
-        return load_model(file, kind=kind)
-    name, stage = stages[kind]
+    Raises InputError for a file that cannot be read, or holds nothing of that kind.
+    """
+    from cascadepose.hub import load_model
+    from cascadepose.models import model_class
+    from cascadepose.models.prtr import PRTR
+
     model = load_model(file)
-    found = getattr(model, name, model)
-    if not isinstance(found, stage):
-        raise InputError(f"{file}: holds no {kind}; give weights of one, or of a two-stage PRTR")
-    return found
+    for part in (model, model.detector, model.keypoints) if isinstance(model, PRTR) else (model,):
+        if isinstance(part, model_class(kind)):
+            return part
+    raise InputError(f"{file}: holds no {kind}; give weights of one, or of a PRTR that has one")

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from cascadepose.errors import InputError
 from cascadepose.models.keypoints import KeypointEstimator, KeypointTransformer
 from cascadepose.tasks.common import train_only
-from cascadepose.tasks.keypoint_model import load_stage
 from cascadepose.tasks.keypoints import KeypointTask, KeypointTaskConfig
 
 TOLD = ("backbone", "transformer.input_proj", "transformer.heatmap.fine", "transformer.heatmap.finer")
@@ -30,7 +29,10 @@ class ImitationTask(KeypointTask):
                 f"task.imitate: task.new_parts is {config.new_parts}; name one or more of {', '.join(TOLD)}"
             )
         super().__init__(config)
-        self.model = Imitation(self.model, load_stage(config.initial_weights), config.new_parts)
+
+    def _learner(self, source: KeypointEstimator) -> "Imitation":
+        """The stage, which imitates what it started from."""
+        return Imitation(self.model, source, self.config.new_parts)
 
     def losses(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
         """What the student does not give of the teacher's maps."""

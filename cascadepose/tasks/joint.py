@@ -17,7 +17,7 @@ from cascadepose.losses.detection import BoxTargets, DetectionCriterion
 from cascadepose.losses.keypoints import KeypointCriterion
 from cascadepose.losses.matching import box_cost, hungarian
 from cascadepose.models.prtr import PRTR
-from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
+from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from, take_over
 from cascadepose.tasks.crop_losses import joint_losses
 
 MIN_SIDE = 0.01  # of the image: a narrower box holds no person to look at, and one of no width no finite gradient
@@ -193,15 +193,10 @@ def with_detector(config: JointTaskConfig) -> dict:
 
 def start_detector(detector: nn.Module, weights: str | None) -> None:
     """Start from the weights of a detector, or from the detector of a whole PRTR. Raises InputError."""
-    from cascadepose.hub import load_model, weights_info
-    from cascadepose.tensors import check_fit
+    from cascadepose.packaging import load_part
 
-    if weights is not None and weights_info(weights).kind == JointTask.kind:
-        tensors = load_model(weights).detector.state_dict()
-        check_fit(Path(weights), tensors, detector.state_dict())
-        detector.load_state_dict(tensors)
-    else:
-        start_from(detector, weights, "person_detector")
+    if weights is not None:
+        take_over(detector, load_part(weights, "person_detector").state_dict(), weights)
 
 
 def build_task(config: JointTaskConfig) -> JointTask:

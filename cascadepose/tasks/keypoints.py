@@ -13,6 +13,7 @@ from cascadepose.data.crops import PersonCrops
 from cascadepose.errors import InputError
 from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets
 from cascadepose.losses.person_box import PersonBoxCriterion, PersonBoxTargets
+from cascadepose.models.keypoints import KeypointEstimator
 from cascadepose.tasks.common import grouped_parameters, load_backbone, save
 from cascadepose.tasks.keypoint_model import fill, start_model
 from cascadepose.tasks.keypoint_validation import metric_of, validate_crops
@@ -33,7 +34,7 @@ class KeypointTaskConfig(CropAugmentation):
     model: dict = field(default_factory=dict)
     """Keyword arguments of `KeypointEstimator`; none: those of the initial weights."""
     backbone_weights: str | None = None
-    """A safetensors file of the backbone alone, to start from."""
+    """A file of the backbone alone, to start from."""
     initial_weights: str | list[str] | dict[str, float] | None = None
     """Weights of the whole stage, or of a PRTR, to start from; joints that they do not have start fresh. Of several
     stages, one trained on from the other, the mean, in which they count alike or as much as is said."""
@@ -106,6 +107,11 @@ class KeypointTask:
         self.sample_weights = self.train_set.sample_weights
         self.epoch_length: int | None = None
         self.validation_set: PersonCrops | None = None
+        self.model = self._learner(source)
+
+    def _learner(self, source: KeypointEstimator | None) -> nn.Module:
+        """What learns: the stage. source: what it started from."""
+        return self.model
 
     def collate(self, samples: list) -> dict[str, Tensor]:
         """Stacked samples."""
