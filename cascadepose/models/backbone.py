@@ -43,6 +43,7 @@ class Backbone(nn.Module):
         super().__init__()
         import timm
 
+        self.config = {key: value for key, value in locals().items() if key not in ("self", "timm", "__class__")}
         self.pyramid = pyramid
         if pyramid:
             self._build_pyramid(name, levels, options or {})

@@ -15,9 +15,15 @@ def load_backbone(backbone: Backbone, weights: str | None, freeze_stages: int) -
     """Start a backbone from a file of the network pre-trained on pictures, and freeze its leading stages.
 
     weights: a safetensors or PyTorch file of a timm network. Tensors of layers that `features_only` cuts off (the
-    classifier and what leads to it) are passed over; any other misfit, or an unreadable file, raises InputError.
+    classifier and what leads to it) are passed over; any other misfit, or an unreadable file, raises InputError. A
+    folded backbone takes those of the network with its normalisation folded.
     """
-    if weights is not None:
+    if weights is not None and backbone.config["folded"]:
+        plain = Backbone(**(backbone.config | {"folded": False}))
+        load_backbone(plain, weights, freeze_stages=0)
+        plain.fold()
+        backbone.load_state_dict(plain.state_dict())
+    elif weights is not None:
         from cascadepose.checkpoints import read_checkpoint
 
         own = backbone.body.state_dict()

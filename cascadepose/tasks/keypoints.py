@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
-from torch.utils.data import default_collate
+from torch.utils.data import DataLoader, Subset, default_collate
 
 from cascadepose.data.augmentation import CropAugmentation
 from cascadepose.data.coco import CocoSource
@@ -13,6 +14,7 @@ from cascadepose.data.crops import PersonCrops
 from cascadepose.errors import InputError
 from cascadepose.losses.keypoints import KeypointCriterion, KeypointTargets
 from cascadepose.losses.person_box import PersonBoxCriterion, PersonBoxTargets
+from cascadepose.models.folding import estimate_norms
 from cascadepose.models.keypoints import KeypointEstimator
 from cascadepose.tasks.common import grouped_parameters, load_backbone, save
 from cascadepose.tasks.keypoint_model import fill, start_model
@@ -46,6 +48,9 @@ class KeypointTaskConfig(CropAugmentation):
     """Rate of the backbone relative to the rest."""
     offsets_lr: float = 1.0
     """Rate of where a deformable transformer looks, relative to the rest."""
+    estimate_norms: int = 0
+    """People, such as 128, whose crops give the normalisation of the backbone its first statistics, for weights that
+    have it folded; needs model.backbone.frozen_norm false to learn by. 0 keeps the statistics of the weights."""
     freeze_stages: int = 0
     """Leading stages of the backbone that keep their weights."""
     cache_images: bool = True
@@ -103,6 +108,8 @@ class KeypointTask:
             boxes_only=config.boxes_only,
             augmentation=config,
         )
+        if config.estimate_norms:
+            self._estimate_norms(config.estimate_norms)
         self.box_criterion = PersonBoxCriterion()
         self.sample_weights = self.train_set.sample_weights
         self.epoch_length: int | None = None
@@ -112,6 +119,13 @@ class KeypointTask:
     def _learner(self, source: KeypointEstimator | None) -> nn.Module:
         """What learns: the stage. source: what it started from."""
         return self.model
+
+    def _estimate_norms(self, people: int) -> None:
+        """Statistics of the annotated crops of so many people, evenly spread."""
+        picked = np.linspace(0, len(self.train_set) - 1, people).round().astype(int).tolist()
+        crops = DataLoader(Subset(self.train_set, picked), batch_size=16)
+        if not estimate_norms(self.model.backbone, (batch["image"].float().div_(255) for batch in crops)):
+            raise InputError("task.estimate_norms: the backbone has no normalisation; leave out model.backbone.folded")
 
     def collate(self, samples: list) -> dict[str, Tensor]:
         """Stacked samples."""

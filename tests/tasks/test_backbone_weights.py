@@ -47,6 +47,16 @@ def test_features_are_those_of_the_network(network, tensors, suffix, tmp_path):
     torch.testing.assert_close(backbone.eval()(pictures)[0], body)
 
 
+def test_a_folded_backbone_takes_them_folded(tensors, tmp_path):
+    path, pictures = save(tensors, tmp_path / "weights.pth"), torch.rand(1, 3, 64, 64)
+    plain, folded = Backbone(LITE, levels=[4]), Backbone(LITE, levels=[4], folded=True)
+    for backbone in (plain, folded):
+        load_backbone(backbone, path, freeze_stages=2)
+    torch.testing.assert_close(folded.eval()(pictures)[0], plain.eval()(pictures)[0], rtol=1e-3, atol=1e-4)
+    assert not any(parameter.requires_grad for parameter in folded.body.conv_stem.parameters())
+    assert all(parameter.requires_grad for parameter in folded.body.blocks[-1].parameters())
+
+
 def test_a_network_cut_short_leaves_further_blocks_out(tensors, tmp_path):
     backbone = Backbone(LITE, levels=[2])
     load_backbone(backbone, save(tensors, tmp_path / "weights.pth"), freeze_stages=0)

@@ -57,6 +57,31 @@ def test_what_is_saved_validates_alike_and_can_be_started_from(task, tmp_path):
         assert (a - b).abs().max() <= 1e-3 * max(1.0, b.abs().max().item())
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_first_statistics_of_the_normalisation_are_those_of_crops(coco_people, frozen):
+    backbone = BACKBONE | {"frozen_norm": frozen}
+    model = {"backbone": backbone, "input_levels": [1], "fine_level": 0, "crop_size": [64, 48], "transformer": ORDERED}
+    config = keypoints.KeypointTaskConfig([coco_people], coco_people, model=model)
+    tasks = []
+    for config.estimate_norms in (0, 2):
+        torch.manual_seed(0)
+        tasks.append(keypoints.build_task(config))
+    plain, normalised = (task.model.eval() for task in tasks)
+    crop = tasks[0].train_set[0]["image"][None].float() / 255
+    for found, wanted in zip(normalised.projected(crop), plain.projected(crop), strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-3)
+    means = [task.model.backbone.body.bn1.running_mean for task in tasks]
+    assert (means[0] == 0).all() and (means[1] != 0).any()
+
+
+def test_statistics_of_a_backbone_without_normalisation_are_refused(coco_people):
+    model = {"backbone": BACKBONE | {"folded": True}, "input_levels": [1], "fine_level": 0, "crop_size": [64, 48]}
+    model["transformer"] = ORDERED
+    config = keypoints.KeypointTaskConfig([coco_people], coco_people, model=model, estimate_norms=2)
+    with pytest.raises(InputError, match=r"estimate_norms.*no normalisation"):
+        keypoints.build_task(config)
+
+
 def test_weights_of_another_shape_are_refused(task, tmp_path):
     path = tmp_path / "weights.safetensors"
     task.save(task.model, path, {"recipe": "a test"})
