@@ -41,9 +41,9 @@ class Backbone(nn.Module):
         folded: bool = False,
     ):
         super().__init__()
+        self.config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         import timm
 
-        self.config = {key: value for key, value in locals().items() if key not in ("self", "timm", "__class__")}
         self.pyramid = pyramid
         if pyramid:
             self._build_pyramid(name, levels, options or {})
