@@ -86,15 +86,20 @@ class Backbone(nn.Module):
                 norm.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Training mode; frozen normalisation keeps its statistics (DETR, appendix A.4)."""
+        """Training mode; frozen normalisation, and all in frozen stages, keeps its statistics (DETR, appendix A.4)."""
         super().train(mode)
-        if self.frozen_norm:
-            for norm in self._norms():
-                norm.eval()
+        for norm in self._norms(None if self.frozen_norm else self.frozen_stages):
+            norm.eval()
         return self
 
-    def _norms(self) -> list[nn.Module]:
-        return [module for module in self.body.modules() if isinstance(module, nn.BatchNorm2d)]
+    def _norms(self, stages: int | None = None) -> list[nn.Module]:
+        """Normalisations of the first stages, or of all."""
+        return [
+            module
+            for stage in self._stages()[:stages]
+            for module in stage.modules()
+            if isinstance(module, nn.BatchNorm2d)
+        ]
 
     def _stages(self) -> list[nn.Module]:
         stages: list[nn.Module] = []

@@ -108,6 +108,15 @@ def test_frozen_stages_and_norms_stay():
     assert any(p.grad is not None for p in stages[-1].parameters())
 
 
+def test_frozen_stages_keep_their_statistics_where_others_learn():
+    config = {**SMALL, "backbone": {**SMALL["backbone"], "frozen_stages": 4, "frozen_norm": False}}
+    body = PersonDetector(**config).train().backbone.body
+    body(torch.rand(2, 3, 64, 64))
+    steps = {name: int(count) for name, count in body.named_buffers() if name.endswith("num_batches_tracked")}
+    assert {steps[name] for name in steps if name.startswith(("bn1.", "blocks.0."))} == {0}
+    assert {steps[name] for name in steps if not name.startswith(("bn1.", "blocks.0."))} == {1}
+
+
 def test_unknown_queries():
     with pytest.raises(ValueError, match="unknown queries"):
         PersonDetector(**SMALL, queries="anchors")
