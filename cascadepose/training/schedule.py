@@ -18,7 +18,8 @@ def lr_factor(step: int, total_steps: int, epoch_steps: int, config: TrainConfig
         return config.lr_decay ** (step // epoch_steps)
     if config.schedule == "steps":
         return config.lr_decay ** sum(step // epoch_steps >= milestone for milestone in config.milestones)
-    progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
+    fall = min(warmup_steps + config.hold_steps, total_steps)
+    progress = min(max(step - fall, 0) / max(total_steps - fall, 1), 1.0)
     return config.min_lr_ratio + (1 - config.min_lr_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
 
 

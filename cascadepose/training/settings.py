@@ -32,6 +32,8 @@ class TrainConfig:
     """Learning rate after the warm-up."""
     warmup_steps: int = 200
     """Steps of linear warm-up, at most half of all."""
+    hold_steps: int = 0
+    """Steps between the warm-up and the fall of the cosine in which the rate stays at its peak."""
     min_lr_ratio: float = 0.01
     """Where the cosine ends, relative to `lr`."""
     lr_decay: float = 0.99

@@ -19,6 +19,14 @@ def test_cosine():
     assert values[3:] == sorted(values[3:], reverse=True)
 
 
+def test_cosine_after_it_was_held():
+    values = factors(warmup_steps=4, hold_steps=20, min_lr_ratio=0.1)
+    assert values[3:25] == [1.0] * 22
+    assert values[32] == pytest.approx(0.55)
+    assert values[24:] == sorted(values[24:], reverse=True) and 0.1 < values[-1] < 0.12
+    assert factors(warmup_steps=4, hold_steps=100)[3:] == [1.0] * 37  # of a run shorter than that
+
+
 def test_constant():
     assert set(factors(schedule="constant", warmup_steps=0)) == {1.0}
 
