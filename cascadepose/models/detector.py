@@ -24,6 +24,7 @@ class PersonDetector(Pretrained, nn.Module):
     num_logits: classes plus "no object", which is the last (2 for person / nobody; 92 for COCO's official head).
     queries: "learned" is DETR's table of `num_queries` embeddings; "proposals" starts from the image (see
         `proposals.py`).
+    input_norm: LayerNorm before the encoder, see `keypoints.KeypointTransformer`.
     fine_level: one of the backbone's returned levels, finer than those; proposals and the decoder then look at its
         cells (see `finer.py`). For queries "proposals".
     grouped: at inference, run the backbone once for each image size instead of on the padded batch, so that an image's
@@ -46,6 +47,7 @@ class PersonDetector(Pretrained, nn.Module):
         position: str = "sine",
         grouped: bool = True,
         fine_level: int | None = None,
+        input_norm: bool = False,
     ):
         super().__init__()
         if queries not in ("learned", "proposals"):
@@ -58,6 +60,7 @@ class PersonDetector(Pretrained, nn.Module):
         self.num_queries = num_queries
         self.grouped = grouped
         self.input_proj = nn.Conv2d(sum(self.backbone.channels[i] for i in self.input_levels), d_model, 1)
+        self.input_norm = nn.LayerNorm(d_model) if input_norm else nn.Identity()
         self.position = build_position(position, d_model)
         layer = (d_model, num_heads, dim_feedforward, dropout)
         self.transformer = Transformer(
@@ -92,7 +95,7 @@ class PersonDetector(Pretrained, nn.Module):
         W_l], and `feature_ratios`: which part (x, y) of each map every image fills, [B, 2] a level.
         """
         features, ratios, merged, mask = self.extract(batch)
-        x = tokens(self.input_proj(merged))
+        x = self.input_norm(tokens(self.input_proj(merged)))
         pos = tokens(self.position(mask)).to(x.dtype)
         padding = None if batch.is_uniform else mask.flatten(1)
         memory = self.transformer.encode(x, pos, padding)

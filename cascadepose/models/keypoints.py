@@ -37,6 +37,8 @@ class KeypointTransformer(nn.Module):
     fine_channels: channels of the finer map that a heat-map readout looks at, or of several, from coarse to fine; 0 to
         look at the memory itself.
     position: "sine", "learned" or "sine+learned"; `size`: (height, width) in cells, which bounds the learned tables.
+    input_norm: LayerNorm before the encoder, as every layer of it has behind it. Without, scores of the first attention
+        are as large as the backbone's features make them, and the gradient through them is of no use.
     spread: False leaves out the head for the spread, which official PRTR does not have; a constant is then returned.
     person_box: look for the person's box in the crop as well (`person_box.PersonBox`); needs the heat-map readout.
     """
@@ -60,6 +62,7 @@ class KeypointTransformer(nn.Module):
         heatmap_blocks: int = 0,
         position: str = "sine",
         size: tuple[int, int] = (50, 50),
+        input_norm: bool = False,
         spread: bool = True,
         person_box: bool = False,
     ):
@@ -74,6 +77,7 @@ class KeypointTransformer(nn.Module):
         self.num_joints = num_joints
         self.matching = matching
         self.input_proj = nn.Conv2d(in_channels, d_model, 1)
+        self.input_norm = nn.LayerNorm(d_model) if input_norm else nn.Identity()
         self.position = build_position(position, d_model, tuple(size))
         self.transformer = Transformer(
             d_model, num_heads, num_encoder_layers, num_decoder_layers, dim_feedforward, dropout
@@ -105,7 +109,7 @@ class KeypointTransformer(nn.Module):
         queries = self.query_embed.weight
         if self.person_box is not None:
             queries = torch.cat([queries, self.person_box.queries.weight])
-        hs, memory = self.transformer(tokens(x), tokens(self.position(mask)).to(x.dtype), queries)
+        hs, memory = self.transformer(self.input_norm(tokens(x)), tokens(self.position(mask)).to(x.dtype), queries)
         if self.heatmap is not None and not self.training:
             hs = hs[-1:]
         everyone, hs = hs, hs[:, :, : len(self.query_embed.weight)]
