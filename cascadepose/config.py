@@ -20,9 +20,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
+from jsonargparse import (
+    ActionConfigFile,
+    ArgumentParser,
+    DefaultHelpFormatter,
+    Namespace,
+    get_loader,
+    set_parsing_settings,
+)
 
 from cascadepose.errors import InputError
+
+_ANSWERS = ("--help", "--print_config")  # options that end the program
 
 
 class HelpFormatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
@@ -44,6 +53,44 @@ class ConfigParser(ArgumentParser):
         source = f"{self.reading}: " if self.reading and self.reading not in message else ""
         sys.stderr.write(f"{self.prog}: error: {source}{message}\n")
         sys.exit(2)
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Namespace:
+        """As jsonargparse's, of `sys.argv` if nothing is given."""
+        return super().parse_args(self._with_whole_sections(sys.argv[1:] if args is None else args), *more, **options)
+
+    def _with_whole_sections(self, args: Sequence[str]) -> list[str]:
+        """Options that reach deeper into a free section (`--task.model.backbone.folded true`) as the whole of what they
+        reach into, at the end. jsonargparse would leave nothing of it but the one key, its value a text (issue 388).
+        """
+        plain, deep = self._deep_options(args)
+        if not deep:
+            return plain
+        given = super().parse_args([argument for argument in plain if not argument.startswith(_ANSWERS)])
+        sections: dict[str, Any] = {}
+        for option, keys, value in deep:
+            if isinstance(given.get(option), Mapping):
+                content = _read_value(value)
+                for key in reversed(keys):
+                    content = {key: content}
+                sections[option] = merged(sections.get(option, given[option]), content)
+                plain += [f"--{option}.{keys[0]}", json.dumps(sections[option][keys[0]], default=str)]
+            else:
+                plain += [f"--{'.'.join([option, *keys])}", value]
+        return plain
+
+    def _deep_options(self, args: Sequence[str]) -> tuple[list[str], list[tuple[str, list[str], str]]]:
+        """The others, and those that go on behind a setting's name by two keys or more: setting, keys, value."""
+        plain, deep = [], []
+        left = iter(args)
+        for argument in left:
+            name, equals, value = argument.partition("=")
+            option = max((key for key in self.known_keys() if name.startswith(f"--{key}.")), key=len, default="")
+            keys = name[len(option) + 3 :].split(".") if option else []
+            if len(keys) > 1:
+                deep.append((option, keys, value if equals else next(left, "")))
+            else:
+                plain.append(argument)
+        return plain, deep
 
     def known_keys(self) -> list[str]:
         """Full names of all settings, such as `train.lr`."""
@@ -173,6 +220,14 @@ def save_config(config: Mapping[str, Any], path: Path) -> None:
     """Write plain nested values (`dataclasses.asdict` of the sections) as a file that `--config` reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+
+
+def _read_value(text: str) -> Any:
+    """A value of the command line as YAML reads it."""
+    try:
+        return get_loader("yaml")(text)  # of jsonargparse, which knows 1e-3 as a number
+    except yaml.YAMLError:
+        return text
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -72,6 +72,16 @@ def test_file_base_and_overrides(tmp_path):
     assert config.task == task
 
 
+def test_overrides_deep_in_a_section_leave_the_rest_of_it(tmp_path):
+    model = "{backbone: {name: a, folded: true, options: {pad: same, act: b}}, size: [2, 1]}"
+    file = write(tmp_path / "deep.yaml", f"task:\n  model: {model}\n")
+    deep = ["--task.model.backbone.folded", "false", "--task.model.backbone.options.pad=valid"]
+    argv = ["--config", file, *deep, "--task.model.new.x", "1e-3", "--task.path", "p", "--task.model.size", "[3]"]
+    options = {"pad": "valid", "act": "b"}
+    expected = {"backbone": {"name": "a", "folded": False, "options": options}, "new": {"x": 0.001}, "size": [3]}
+    assert parse(SECTIONS, argv).task.model == expected
+
+
 def test_a_later_file_wins_over_an_earlier_one(tmp_path):
     first = write(tmp_path / "a.yaml", "train: {lr: 0.1, seed: 1}\ntask: {path: x}\n")
     second = write(tmp_path / "b.yaml", "train: {lr: 0.2}\n")
@@ -142,6 +152,8 @@ def test_a_faulty_file_is_named_with_the_remedy(tmp_path, refuse, text, message)
         (["--config", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
         (["--train.epochs", "0"], "train.epochs is 0: give at least 1"),
         (["something"], "unexpected argument 'something'"),
+        (["--task.augmentation.flop.often", "1"], "task.augmentation"),
+        (["--task.model.backbone.name", "x", "--train.epochs", "0"], "train.epochs is 0: give at least 1"),
     ],
 )
 def test_faulty_arguments_are_named_with_the_remedy(refuse, argv, message):
