@@ -86,10 +86,11 @@ class ConfigParser(ArgumentParser):
             name, equals, value = argument.partition("=")
             option = max((key for key in self.known_keys() if name.startswith(f"--{key}.")), key=len, default="")
             keys = name[len(option) + 3 :].split(".") if option else []
-            if len(keys) > 1:
-                deep.append((option, keys, value if equals else next(left, "")))
-            else:
+            given = (value if equals else next(left, None)) if len(keys) > 1 else None
+            if given is None:
                 plain.append(argument)
+            else:
+                deep.append((option, keys, given))
         return plain, deep
 
     def known_keys(self) -> list[str]:

@@ -153,6 +153,7 @@ def test_a_faulty_file_is_named_with_the_remedy(tmp_path, refuse, text, message)
         (["--train.epochs", "0"], "train.epochs is 0: give at least 1"),
         (["something"], "unexpected argument 'something'"),
         (["--task.augmentation.flop.often", "1"], "task.augmentation"),
+        (["--task.model.backbone.name"], "expected one argument"),
         (["--task.model.backbone.name", "x", "--train.epochs", "0"], "train.epochs is 0: give at least 1"),
     ],
 )

@@ -1,10 +1,12 @@
 """Convolutional backbones from timm, as a list of feature maps."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 
+from cascadepose.errors import InputError
 from cascadepose.models.folding import fold_norms
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -26,6 +28,8 @@ class Backbone(nn.Module):
         classification head, which adds all resolutions up at stride 32 (Wang et al., TPAMI 2020, figure 4c).
     options: further keyword arguments of the timm constructor, e.g. {"pad_type": "same"}.
     folded: without batch normalisation, whose work the convolutions do; see `fold`.
+
+    Raises InputError for a name that timm does not know.
     """
 
     def __init__(
@@ -44,6 +48,9 @@ class Backbone(nn.Module):
         self.config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         import timm
 
+        if ":" not in name and not timm.is_model(name):
+            known = get_close_matches(name, timm.list_models(), 1)
+            raise InputError(f"timm has no network {name!r}" + (f": did you mean {known[0]}?" if known else ""))
         self.pyramid = pyramid
         if pyramid:
             self._build_pyramid(name, levels, options or {})

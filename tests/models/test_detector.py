@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from cascadepose.errors import InputError
 from cascadepose.models import build
 from cascadepose.models.detector import PersonDetector
 from cascadepose.models.finer import FinerMemory
@@ -115,6 +116,14 @@ def test_frozen_stages_keep_their_statistics_where_others_learn():
     steps = {name: int(count) for name, count in body.named_buffers() if name.endswith("num_batches_tracked")}
     assert {steps[name] for name in steps if name.startswith(("bn1.", "blocks.0."))} == {0}
     assert {steps[name] for name in steps if not name.startswith(("bn1.", "blocks.0."))} == {1}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("mobilnetv2_100", "did you mean mobilenetv2_100"), ("?", "no network '.'$")]
+)
+def test_unknown_backbone(name, words):
+    with pytest.raises(InputError, match=words):
+        PersonDetector(**{**SMALL, "backbone": {"name": name}})
 
 
 def test_unknown_queries():
