@@ -60,7 +60,7 @@ class ConfigParser(ArgumentParser):
 
     def _with_whole_sections(self, args: Sequence[str]) -> list[str]:
         """Options that reach deeper into a free section (`--task.model.backbone.folded true`) as the whole of what they
-        reach into, at the end. jsonargparse would leave nothing of it but the one key, its value a text (issue 388).
+        reach into, at the end. jsonargparse would leave nothing of it but the one key, its value a text.
         """
         plain, deep = self._deep_options(args)
         if not deep:
