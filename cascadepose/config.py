@@ -15,7 +15,7 @@ import json
 import re
 import sys
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,8 +30,6 @@ from jsonargparse import (
 )
 
 from cascadepose.errors import InputError
-
-_ANSWERS = ("--help", "--print_config")  # options that end the program
 
 
 class HelpFormatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
@@ -56,42 +54,26 @@ class ConfigParser(ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Namespace:
         """As jsonargparse's, of `sys.argv` if nothing is given."""
-        return super().parse_args(self._with_whole_sections(sys.argv[1:] if args is None else args), *more, **options)
+        return super().parse_args(list(self._overlaid(sys.argv[1:] if args is None else args)), *more, **options)
 
-    def _with_whole_sections(self, args: Sequence[str]) -> list[str]:
-        """Options that reach deeper into a free section (`--task.model.backbone.folded true`) as the whole of what they
-        reach into, at the end. jsonargparse would leave nothing of it but the one key, its value a text.
+    def _overlaid(self, args: Sequence[str]) -> Iterator[str]:
+        """Options that go on behind a setting's name by two keys or more (`--task.model.backbone.folded true`), each as
+        a configuration of its own. jsonargparse would leave nothing of the section but the one key, its value a text.
         """
-        plain, deep = self._deep_options(args)
-        if not deep:
-            return plain
-        given = super().parse_args([argument for argument in plain if not argument.startswith(_ANSWERS)])
-        sections: dict[str, Any] = {}
-        for option, keys, value in deep:
-            if isinstance(given.get(option), Mapping):
-                content = _read_value(value)
-                for key in reversed(keys):
-                    content = {key: content}
-                sections[option] = merged(sections.get(option, given[option]), content)
-                plain += [f"--{option}.{keys[0]}", json.dumps(sections[option][keys[0]], default=str)]
-            else:
-                plain += [f"--{'.'.join([option, *keys])}", value]
-        return plain
-
-    def _deep_options(self, args: Sequence[str]) -> tuple[list[str], list[tuple[str, list[str], str]]]:
-        """The others, and those that go on behind a setting's name by two keys or more: setting, keys, value."""
-        plain, deep = [], []
+        known = self.known_keys()
+        free = [f"--{name}." for name in known if not any(other.startswith(f"{name}.") for other in known)]
         left = iter(args)
         for argument in left:
             name, equals, value = argument.partition("=")
-            option = max((key for key in self.known_keys() if name.startswith(f"--{key}.")), key=len, default="")
-            keys = name[len(option) + 3 :].split(".") if option else []
-            given = (value if equals else next(left, None)) if len(keys) > 1 else None
+            deep = any(name.startswith(section) and "." in name[len(section) :] for section in free)
+            given = (value if equals else next(left, None)) if deep else None
             if given is None:
-                plain.append(argument)
-            else:
-                deep.append((option, keys, given))
-        return plain, deep
+                yield argument
+                continue
+            content = _read_value(given)
+            for key in reversed(name[2:].split(".")):
+                content = {key: content}
+            yield from ("--config", _Content(json.dumps(content, default=str)))
 
     def known_keys(self) -> list[str]:
         """Full names of all settings, such as `train.lr`."""
@@ -106,20 +88,40 @@ class ConfigParser(ArgumentParser):
         return f"unknown option --{name}{nearest(name, [*self.known_keys(), 'config', 'print_config', 'help'], '--')}"
 
 
+class _Content(str):
+    """What a configuration file would hold, as JSON."""
+
+
 class ConfigFile(ActionConfigFile):
     """`--config FILE`: `base` is read first, and a fault is reported with the file's name."""
 
     def __call__(self, parser: ConfigParser, cfg: Namespace, values: str, option_string: str | None = None) -> None:
-        ConfigParser.reading = values  # of the class, for jsonargparse makes parsers of its own for items of lists
+        is_content = isinstance(values, _Content)
+        # of the class, for jsonargparse makes parsers of its own for items of lists
+        ConfigParser.reading = "" if is_content else values
         try:
-            content = read_yaml(values)
+            content = json.loads(values) if is_content else read_yaml(values)
             check_keys(content, parser.known_keys(), values)
         except InputError as error:
             parser.error(str(error))
+        content = _over_free_sections(content, cfg, parser.known_keys())
         text = json.dumps(content)
         parser.parse_object(content)  # for its check of the values
         self.apply_config(parser, cfg, self.dest, text)
         ConfigParser.reading = ""
+
+
+def _over_free_sections(content: Mapping[str, Any], given: Namespace, settings: list[str], prefix: str = "") -> dict:
+    """Settings of `content` that are free sections, laid over what is `given`; jsonargparse would replace them."""
+    result = dict(content)
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        below = given.get(name)
+        if isinstance(value, Mapping) and (name not in settings or isinstance(below, Namespace)):
+            result[key] = _over_free_sections(value, given, settings, f"{name}.")
+        elif isinstance(value, Mapping) and isinstance(below, Mapping):
+            result[key] = merged(below, value)
+    return result
 
 
 def build_parser(

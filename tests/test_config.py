@@ -89,6 +89,20 @@ def test_a_later_file_wins_over_an_earlier_one(tmp_path):
     assert (config.train.lr, config.train.seed) == (0.2, 1)
 
 
+def test_a_later_file_leaves_the_rest_of_a_section(tmp_path):
+    first = write(tmp_path / "a.yaml", "task: {path: x, model: {backbone: {name: a, levels: [1]}, size: 2}}\n")
+    second = write(tmp_path / "b.yaml", "task: {model: {backbone: {levels: [3]}}}\n")
+    folded = ["--task.model.backbone.folded", "true"]
+    config = parse(SECTIONS, ["--config", first, *folded, "--config", second])
+    assert config.task.model == {"backbone": {"name": "a", "levels": [3], "folded": True}, "size": 2}
+
+
+def test_of_two_options_for_one_key_the_later_one_wins():
+    deep, whole = ["--task.model.backbone.levels", "[1]"], ["--task.model", "{backbone: {levels: [2]}}"]
+    assert parse(SECTIONS, ["--task.path", "x", *deep, *whole]).task.model["backbone"] == {"levels": [2]}
+    assert parse(SECTIONS, ["--task.path", "x", *whole, *deep]).task.model["backbone"] == {"levels": [1]}
+
+
 def test_saved_configuration_reads_back(tmp_path):
     config = parse(SECTIONS, ["--task.path", "x", "--train.resume", "false", "--train.ema_decay", "null"])
     save_config({name: asdict(config[name]) for name in SECTIONS}, tmp_path / "run" / "config.yaml")

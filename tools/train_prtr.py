@@ -15,17 +15,18 @@ def main(argv: list[str] | None = None) -> int:
     """Train the stage that `--stage` names, or without it the steps that the configuration lists; the rest goes on."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--stage", choices=("detector", "keypoints", "joint", "recipe"))
-    parser.add_argument("--config")
     args, options = parser.parse_known_args(argv)
-    config = [] if args.config is None else ["--config", args.config]
-    return cascadepose(["train", args.stage or _told_by(args.config), *config, *options])
+    return cascadepose(["train", args.stage or _told_by(options), *options])
 
 
-def _told_by(config: str | None) -> str:
+def _told_by(options: list[str]) -> str:
     """A recipe says so itself; any other configuration without a stage is the detector's."""
     from cascadepose.errors import InputError
     from cascadepose.training.recipe import is_recipe
 
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    config = parser.parse_known_args(options)[0].config
     try:
         return "recipe" if config is not None and is_recipe(config) else "detector"
     except InputError:

@@ -1,6 +1,7 @@
 """The command line of the training tools."""
 
 import pytest
+import yaml
 
 from cascadepose.training.command import run
 
@@ -21,3 +22,16 @@ def test_a_tool_refuses_bad_input_in_one_line(toy, tmp_path, capsys):
         run(toy.Config, toy.Task, ["--task.items", "0", "--train.output_dir", str(tmp_path)])
     assert exit_info.value.code == 2
     assert capsys.readouterr().err.startswith("error: the training set is empty")
+
+
+def test_train_prtr_reads_every_configuration_in_its_order(tool_main, tmp_path, capsys):
+    file, more = tmp_path / "toy.yaml", tmp_path / "more.yaml"
+    file.write_text("train: {lr: 0.1, seed: 1}\ntask: {model: {backbone: {name: a, folded: false}}}\n")
+    more.write_text("train: {lr: 0.2}\ntask: {model: {backbone: {folded: true}}}\n")
+    options = ["--config", str(file), "--train.seed", "2", "--config", str(more), "--print_config"]
+    with pytest.raises(SystemExit) as exit_info:
+        tool_main("train_prtr")(["--stage", "keypoints", *options])
+    assert exit_info.value.code == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["train"]["lr"], shown["train"]["seed"]) == (0.2, 2)
+    assert shown["task"]["model"]["backbone"] == {"name": "a", "folded": True}
