@@ -39,17 +39,14 @@ def load_backbone(backbone: Backbone, weights: str | None, freeze_stages: int) -
     backbone.freeze(freeze_stages)
 
 
-def start_from(model: nn.Module, weights: str | None, kind: str, new_parts: Sequence[str] = ()) -> None:
-    """Start a whole model from a weights file of the same kind and shapes, or leave it as it is.
+def source_of(weights: str | None, kind: str) -> nn.Module | None:
+    """What to start from, if anything: the model of a weights file, or the stage of that kind of the PRTR in it.
 
-    new_parts: modules that the file lacks or has otherwise, by their names in the model; they keep their own first
-        weights.
-    Raises InputError for a file that does not fit.
+    Raises InputError for a file that cannot be read, or holds nothing of that kind.
     """
-    if weights is not None:
-        from cascadepose.hub import load_model
+    from cascadepose.packaging import load_part
 
-        take_over(model, load_model(weights, kind=kind).state_dict(), weights, new_parts)
+    return None if weights is None else load_part(weights, kind).train()
 
 
 def take_over(model: nn.Module, tensors: dict[str, Tensor], weights: str, new_parts: Sequence[str] = ()) -> None:

@@ -15,7 +15,7 @@ from cascadepose.errors import InputError
 from cascadepose.losses.detection import BoxTargets, DetectionCriterion
 from cascadepose.models.detector import PersonDetector
 from cascadepose.models.prtr import without_duplicates
-from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from
+from cascadepose.tasks.common import grouped_parameters, load_backbone, save, source_of, take_over
 
 
 @dataclass
@@ -29,11 +29,11 @@ class DetectorTaskConfig:
     validation_images: int | None = None
     """Only so many images are validated, evenly spread; null takes all."""
     model: dict = field(default_factory=dict)
-    """Keyword arguments of `PersonDetector`."""
+    """Keyword arguments of `PersonDetector`; without them it is what `initial_weights` are of."""
     backbone_weights: str | None = None
     """A safetensors file of the backbone alone, to start from."""
     initial_weights: str | None = None
-    """A weights file of the whole detector, to start from."""
+    """Weights of the whole detector, or of a PRTR that has one, to start from."""
     new_parts: list[str] = field(default_factory=list)
     """Modules of the model that these weights lack, such as finer."""
     backbone_lr: float = 0.3
@@ -71,9 +71,11 @@ class DetectorTask:
         if not config.sources:
             raise InputError("task.sources is empty: name at least one annotation file to train on")
         self.config = config
-        self.model = PersonDetector(**config.model)
+        source = source_of(config.initial_weights, self.kind)
+        self.model = PersonDetector(**(config.model or ({} if source is None else source.config)))
         load_backbone(self.model.backbone, config.backbone_weights, config.freeze_stages)
-        start_from(self.model, config.initial_weights, self.kind, config.new_parts)
+        if source is not None:
+            take_over(self.model, source.state_dict(), config.initial_weights, config.new_parts)
         self.criterion = DetectionCriterion(
             class_weight=config.class_weight,
             no_object_weight=config.no_object_weight,

@@ -17,7 +17,7 @@ from cascadepose.losses.detection import BoxTargets, DetectionCriterion
 from cascadepose.losses.keypoints import KeypointCriterion
 from cascadepose.losses.matching import box_cost, hungarian
 from cascadepose.models.prtr import PRTR
-from cascadepose.tasks.common import grouped_parameters, load_backbone, save, start_from, take_over
+from cascadepose.tasks.common import grouped_parameters, load_backbone, save, source_of, take_over
 from cascadepose.tasks.crop_losses import joint_losses
 
 MIN_SIDE = 0.01  # of the image: a narrower box holds no person to look at, and one of no width no finite gradient
@@ -88,12 +88,16 @@ class JointTask:
         if config.model.get("crop") != "features":
             raise InputError('task.model.crop: use "features"; the two-stage form is trained stage by stage')
         self.config = config
-        self.model = PRTR(**with_detector(config))
+        detector = source_of(config.detector_weights, "person_detector")
+        whole = source_of(config.initial_weights, self.kind)
+        self.model = PRTR(**({} if detector is None else {"detector": detector.config}) | config.model)
         if self.model.looks_again:
             raise InputError("task.model.keypoints: person_box is taught by --stage keypoints only; leave it out")
         load_backbone(self.model.detector.backbone, config.backbone_weights, config.freeze_stages)
-        start_detector(self.model.detector, config.detector_weights)
-        start_from(self.model, config.initial_weights, self.kind)
+        if detector is not None:
+            take_over(self.model.detector, detector.state_dict(), config.detector_weights)
+        if whole is not None:
+            take_over(self.model, whole.state_dict(), config.initial_weights)
         self.detector_parameters = [p for p in self.model.detector.parameters() if p.requires_grad]
         self.detection = DetectionCriterion(classification=config.classification, one_to_many=config.one_to_many)
         self.criterion = KeypointCriterion(
@@ -179,24 +183,6 @@ class JointTask:
     def save(self, model: nn.Module, path: Path, info: dict) -> None:
         """A weights file that `cascadepose.load_model` reads."""
         save(model, path, self.kind, info)
-
-
-def with_detector(config: JointTaskConfig) -> dict:
-    """Keyword arguments of `PRTR`, those of its detector read from the weights where they are not given."""
-    if config.detector_weights is None or "detector" in config.model:
-        return config.model
-    from cascadepose.hub import weights_info
-
-    found = weights_info(config.detector_weights)
-    return {"detector": found.config["detector"] if found.kind == JointTask.kind else found.config, **config.model}
-
-
-def start_detector(detector: nn.Module, weights: str | None) -> None:
-    """Start from the weights of a detector, or from the detector of a whole PRTR. Raises InputError."""
-    from cascadepose.packaging import load_part
-
-    if weights is not None:
-        take_over(detector, load_part(weights, "person_detector").state_dict(), weights)
 
 
 def build_task(config: JointTaskConfig) -> JointTask:

@@ -57,6 +57,22 @@ def test_what_is_saved_validates_alike_and_can_be_started_from(task, tmp_path):
         assert (a - b).abs().max() <= 1e-3 * max(1.0, b.abs().max().item())
 
 
+def test_the_detector_of_a_packaged_prtr_is_started_from_as_it_is(coco_people, tmp_path):
+    config = detector.DetectorTaskConfig([coco_people], initial_weights="prtr-mobilenetv2-small")
+    task = detector.build_task(config)
+    packaged = load_model("prtr-mobilenetv2-small").detector
+    assert task.model.training
+    assert task.model.config == packaged.config
+    for name, tensor in packaged.state_dict().items():
+        torch.testing.assert_close(task.model.state_dict()[name], tensor, rtol=0, atol=0, msg=name)
+    task.save(task.model, tmp_path / "again.safetensors", {})
+    config.initial_weights = str(tmp_path / "again.safetensors")
+    assert detector.build_task(config).model.config == packaged.config
+    config.initial_weights = "dstformer-small"
+    with pytest.raises(InputError, match="dstformer-small: holds no person_detector"):
+        detector.build_task(config)
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_first_statistics_of_the_normalisation_are_those_of_crops(coco_people, frozen):
     backbone = BACKBONE | {"frozen_norm": frozen}
