@@ -96,15 +96,16 @@ class ConfigFile(ActionConfigFile):
     """`--config FILE`: `base` is read first, and a fault is reported with the file's name."""
 
     def __call__(self, parser: ConfigParser, cfg: Namespace, values: str, option_string: str | None = None) -> None:
+        settings = parser.known_keys()
         is_content = isinstance(values, _Content)
         # of the class, for jsonargparse makes parsers of its own for items of lists
         ConfigParser.reading = "" if is_content else values
         try:
             content = json.loads(values) if is_content else read_yaml(values)
-            check_keys(content, parser.known_keys(), values)
+            check_keys(content, settings, values)
         except InputError as error:
             parser.error(str(error))
-        content = _over_free_sections(content, cfg, parser.known_keys())
+        content = _over_free_sections(content, cfg, settings)
         text = json.dumps(content)
         parser.parse_object(content)  # for its check of the values
         self.apply_config(parser, cfg, self.dest, text)

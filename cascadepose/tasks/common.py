@@ -46,7 +46,7 @@ def source_of(weights: str | None, kind: str) -> nn.Module | None:
     """
     from cascadepose.packaging import load_part
 
-    return None if weights is None else load_part(weights, kind).train()
+    return None if weights is None else load_part(weights, kind)
 
 
 def take_over(model: nn.Module, tensors: dict[str, Tensor], weights: str, new_parts: Sequence[str] = ()) -> None:

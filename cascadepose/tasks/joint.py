@@ -90,7 +90,8 @@ class JointTask:
         self.config = config
         detector = source_of(config.detector_weights, "person_detector")
         whole = source_of(config.initial_weights, self.kind)
-        self.model = PRTR(**({} if detector is None else {"detector": detector.config}) | config.model)
+        of_weights = {} if detector is None else {"detector": detector.config}
+        self.model = PRTR(**(of_weights | config.model))
         if self.model.looks_again:
             raise InputError("task.model.keypoints: person_box is taught by --stage keypoints only; leave it out")
         load_backbone(self.model.detector.backbone, config.backbone_weights, config.freeze_stages)
