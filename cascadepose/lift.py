@@ -20,7 +20,7 @@ from cascadepose.data.results2d import FORMATS, People2D, read_people
 from cascadepose.errors import InputError
 from cascadepose.export import is_result, load_result
 from cascadepose.loading import LIFTER_WEIGHTS, load_lifter
-from cascadepose.pipeline import Pipeline
+from cascadepose.pipeline import LIFT, Pipeline
 from cascadepose.smoothing import CUTOFF, check_smoothing
 from cascadepose.smoothing import smooth as smooth_signal
 from cascadepose.space import SpaceSettings, make_camera
@@ -86,7 +86,8 @@ def lift_result(
     cutoff     Hz from which motion counts as noise; None: smoothing.CUTOFF
     space      how people are placed in space; None leaves them without a place
 
-    Raises InputError for an unknown lifter, device or method, and for joints that the lifter cannot be given.
+    A track for which the lifter answers NaN stays in 2D, and a note says so. Raises InputError for an unknown lifter,
+    device or method, and for joints that the lifter cannot be given.
     """
     cutoff = CUTOFF if cutoff is None else cutoff
     check_smoothing(smooth, cutoff)
@@ -94,10 +95,12 @@ def lift_result(
     facts = {name: value for name, value in result.weights.items() if name != "lifter"}
     if lifter is not None:
         model, facts["lifter"] = load_lifter(lifter, device, flip_test)
-    tracks = Pipeline(None, model, flip_test=flip_test).lift(_flat(result), result.frame_size, clock)
+    pipeline = Pipeline(None, model, flip_test=flip_test)
+    tracks = pipeline.lift(_flat(result), result.frame_size, clock)
+    notes = [note for note in result.notes if not note.startswith(LIFT)] + [*pipeline.not_lifted(tracks)]
     with clock.stage("smooth"):
         tracks = [_smoothed(track, smooth, cutoff) for track in tracks]
-    result = replace(result, tracks=tuple(tracks), weights=facts, version=__version__)
+    result = replace(result, tracks=tuple(tracks), weights=facts, version=__version__, notes=tuple(notes))
     if space is not None and model is not None:
         with clock.stage("place"):
             result = space.place(result)

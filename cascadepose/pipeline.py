@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from cascadepose.streaming import StreamFrame
 
+LIFT = "lift: "  # how notes on people who were not lifted begin
 INTERRUPTED = "interrupted"  # how VideoResult.incomplete begins after Ctrl-C
 _SPACE = SpaceSettings()
 _CLOSE = 20.0  # frames a second from which on a detector's boxes are good for the next frame, too
@@ -160,7 +161,7 @@ class Pipeline:
             weights=self.weights,
             version=__version__,
             incomplete=incomplete,
-            notes=self.notes + _notes(builder.left_out(tracker.ids), tracker.min_hits),
+            notes=self.notes + _notes(builder.left_out(tracker.ids), tracker.min_hits) + self.not_lifted(tracks),
         )
         if camera is not None:
             with clock.stage("place"):
@@ -229,7 +230,10 @@ class Pipeline:
         return self.detect_every if close else 1
 
     def lift(self, tracks: list[Track], frame_size: tuple[int, int], clock: StageClock | None = None) -> list[Track]:
-        """The tracks with 3D joints; the windows of all people share batches."""
+        """The tracks with 3D joints; the windows of all people share batches.
+
+        A track for which the lifter's answer is not finite stays as it is, see `not_lifted`; nobody else loses by it.
+        """
         if self.lifter is None or not tracks:
             return tracks
         from cascadepose.models.lifters.window import Sequence2D, lift_sequences
@@ -240,9 +244,18 @@ class Pipeline:
         target = SKELETONS[self.lifter.skeleton]
         measured = _measured(self.lifter, tracks[0].skeleton, target)
         return [
-            replace(track, poses3d=Poses3D(points, "root-relative", measured, target))
-            for track, points in zip(tracks, joints, strict=True)
+            replace(track, poses3d=Poses3D(points, "root-relative", measured, target) if finite else None)
+            for track, points, finite in zip(tracks, joints, map(_finite, joints), strict=True)
         ]
+
+    def not_lifted(self, tracks: Iterable[Track]) -> tuple[str, ...]:
+        """Notes on those of lifted tracks that have no joints in 3D; none without a lifter."""
+        lost = [track.track_id for track in tracks if track.poses3d is None] if self.lifter is not None else []
+        return tuple(f"{LIFT}track {number} has no joints in 3D: the lifter answers NaN or infinity" for number in lost)
+
+
+def _finite(points: np.ndarray) -> bool:
+    return bool(np.isfinite(points).all())
 
 
 def _measured(lifter: nn.Module, skeleton: Skeleton, target: Skeleton) -> np.ndarray:

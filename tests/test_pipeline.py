@@ -10,9 +10,12 @@ import pytest
 from cascadepose.data.frames import ArraySource, open_source
 from cascadepose.data.video_writer import VideoWriter, open_video_writer
 from cascadepose.errors import InputError
+from cascadepose.export import load_result
+from cascadepose.lift import lift_result
 from cascadepose.loading import load
+from cascadepose.models.lifters import window
 from cascadepose.models.lifters.dstformer import DSTformer
-from cascadepose.pipeline import INTERRUPTED, Pipeline
+from cascadepose.pipeline import INTERRUPTED, LIFT, Pipeline
 from cascadepose.timing import StageClock
 from cascadepose.types import Poses2D
 
@@ -82,6 +85,30 @@ def test_person_who_leaves_and_returns(make_people, lifter):
 
 def test_two_dimensions_only(make_people):
     assert run([make_people([(40, 30, 50, 0)])], video(1)[0]).tracks[0].poses3d is None
+
+
+def test_an_answer_that_is_not_finite_costs_nobody_else_anything(make_people, lifter, monkeypatch, tmp_path):
+    """One of two people is too much for the lifter, then both: their 2D stays, and is written."""
+    everybody = [make_people([(20, 30, 30, 0), (70, 30, 30, 0)])] * 9
+    whole = run(everybody, video(9), lifter)
+    lift = window.lift_sequences
+
+    def overflow(*given, **settings):
+        return [joints + offset for joints, offset in zip(lift(*given, **settings), offsets, strict=True)]
+
+    monkeypatch.setattr(window, "lift_sequences", overflow)
+    offsets = (np.inf, 0)
+    first, second = (result := run(everybody, video(9), lifter))
+    assert first.poses3d is None and np.array_equal(first.keypoints, whole.tracks[0].keypoints)
+    assert np.array_equal(second.poses3d.joints, whole.tracks[1].poses3d.joints)
+    (note,) = (note for note in result.notes if note.startswith(LIFT))
+    assert "track 1 " in note and second.track_id == 2
+    assert not any(note.startswith(LIFT) for note in lift_result(result, None).notes), "of the lifting before"
+    offsets = (0, np.nan)
+    saved = result.save(tmp_path)
+    assert [track.poses3d is None for track in load_result(saved[0])] == [True, False]
+    offsets = (np.nan, np.nan)
+    assert all(track.poses3d is None and len(track) == 9 for track in run(everybody, video(9), lifter))
 
 
 def test_flicker_is_noted(make_people):
