@@ -19,7 +19,7 @@ from cascadepose.data.frames import FrameSource, open_source
 from cascadepose.data.results2d import FORMATS, People2D, read_people
 from cascadepose.errors import InputError
 from cascadepose.export import is_result, load_result
-from cascadepose.loading import LIFTER_WEIGHTS, load_lifter
+from cascadepose.loading import LIFTER_WEIGHTS, load_lifter, on_backend
 from cascadepose.pipeline import LIFT, Pipeline
 from cascadepose.smoothing import CUTOFF, check_smoothing
 from cascadepose.smoothing import smooth as smooth_signal
@@ -54,6 +54,8 @@ def lift_file(
     cutoff: float | None = None,
     clock: StageClock | None = None,
     space: SpaceSettings | None = _SPACE,
+    backend: str = "torch",
+    onnx_folder: str | Path | None = None,
 ) -> VideoResult:
     """Read 2D poses from a file and lift them: `read_poses`, then `lift_result`, whose arguments these are.
 
@@ -64,7 +66,7 @@ def lift_file(
     with clock.stage("read"):
         what = {"format": format, "joints": joints, "size": size, "fps": fps, "video": video}
         result = read_poses(path, **what, first_frame=first_frame)
-    return lift_result(result, lifter, device, flip_test, smooth, cutoff, clock, space)
+    return lift_result(result, lifter, device, flip_test, smooth, cutoff, clock, space, backend, onnx_folder)
 
 
 def lift_result(
@@ -76,6 +78,8 @@ def lift_result(
     cutoff: float | None = None,
     clock: StageClock | None = None,
     space: SpaceSettings | None = _SPACE,
+    backend: str = "torch",
+    onnx_folder: str | Path | None = None,
 ) -> VideoResult:
     """The same 2D tracks with the 3D joints of this lifter instead of those they may have, placed in space anew.
 
@@ -85,9 +89,10 @@ def lift_result(
     smooth     of the 3D joints: "butterworth", "savgol" or "none", see smoothing.smooth; 2D stays as it is
     cutoff     Hz from which motion counts as noise; None: smoothing.CUTOFF
     space      how people are placed in space; None leaves them without a place
+    backend    what the lifter runs on, "torch" or "onnx"; onnx_folder: of its file, see loading.load
 
     A track for which the lifter answers NaN stays in 2D, and a note says so. Raises InputError for an unknown lifter,
-    device or method, and for joints that the lifter cannot be given.
+    device, backend or method, and for joints that the lifter cannot be given.
     """
     cutoff = CUTOFF if cutoff is None else cutoff
     check_smoothing(smooth, cutoff)
@@ -95,6 +100,7 @@ def lift_result(
     facts = {name: value for name, value in result.weights.items() if name != "lifter"}
     if lifter is not None:
         model, facts["lifter"] = load_lifter(lifter, device, flip_test)
+        model = on_backend(backend, model, lifter, onnx_folder)
     pipeline = Pipeline(None, model, flip_test=flip_test)
     tracks = pipeline.lift(_flat(result), result.frame_size, clock)
     notes = [note for note in result.notes if not note.startswith(LIFT)] + [*pipeline.not_lifted(tracks)]

@@ -18,7 +18,6 @@ from cascadepose.pipeline import Pipeline
 from cascadepose.skeletons import Skeleton
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 LIFTER_WEIGHTS = "dstformer-small"
@@ -95,7 +94,7 @@ def load(
         raise InputError(f"threshold {threshold} is no score; give a number between 0 and 1, such as 0.5")
     if prtr.detector_side is not None and chosen.detector_side is not None:
         prtr.detector_side = min(prtr.detector_side, chosen.detector_side)
-    prtr = _on_backend(backend, prtr, weights, device, onnx_folder)
+    prtr = on_backend(backend, prtr, weights, onnx_folder)
     facts = {"keypoints": _facts(weights_info(weights)) | {"threshold": threshold, "preset": preset}}
     model, notes = None, ()
     if lifter is not None:
@@ -103,7 +102,7 @@ def load(
         if notes := _only_2d(model, prtr.skeleton):
             model = None
         else:
-            model, facts["lifter"] = _on_backend(backend, model, lifter, device, onnx_folder), about
+            model, facts["lifter"] = on_backend(backend, model, lifter, onnx_folder), about
     predictor = PosePredictor(prtr, device, _CARRY_ON * threshold, chosen.keypoint_flip_test, chosen.looks)
     return Pipeline(predictor, model, threshold, batch_size, flip_test, weights=facts, notes=notes, **settings)
 
@@ -117,9 +116,8 @@ def _only_2d(lifter: nn.Module, skeleton: Skeleton) -> tuple[str, ...]:
     return ()
 
 
-def _on_backend(
-    backend: str, model: nn.Module, weights: str | Path, device: torch.device, folder: str | Path | None
-) -> nn.Module:
+def on_backend(backend: str, model: nn.Module, weights: str | Path, onnx_folder: str | Path | None) -> nn.Module:
+    """The model, on the device where it is, to be run by this backend; other arguments and errors as for `load`."""
     if backend == "torch":
         return model
     if backend != "onnx":
@@ -127,7 +125,7 @@ def _on_backend(
     from cascadepose.hub import weights_info
     from cascadepose.onnx.runtime import on_onnxruntime
 
-    return on_onnxruntime(model, weights_info(weights), device, folder)
+    return on_onnxruntime(model, weights_info(weights), next(model.parameters()).device, onnx_folder)
 
 
 def load_lifter(

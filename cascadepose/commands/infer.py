@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cascadepose.commands.options import BAD_INPUT, STOPPED, add_smoothing, count, rate, smoothing
+from cascadepose.commands.options import BAD_INPUT, STOPPED, add_device, add_smoothing, count, rate, smoothing
 from cascadepose.commands.output import Output, add_drawing, add_formats, chosen_formats, summarize
 from cascadepose.commands.photos import infer_photos
 from cascadepose.commands.space_options import add_space, space_settings
@@ -60,9 +60,7 @@ def declare(commands: Any) -> None:
         default="accurate",
         help="fast: smaller crops and pictures, every third frame for the detector, one look (default: %(default)s)",
     )
-    add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
-    add("--backend", choices=("torch", "onnx"), default="torch", help="what runs the networks (default: torch)")
-    add("--onnx", metavar="DIR", type=Path, help="folder of `cascadepose onnx` (default: kept in the user's cache)")
+    add_device(group)
     add(
         "--threshold", type=float, metavar="SCORE", help="believe people from this score on (default: the weights' own)"
     )

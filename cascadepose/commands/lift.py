@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cascadepose.commands.options import BAD_INPUT, STOPPED, add_smoothing, rate, smoothing
+from cascadepose.commands.options import BAD_INPUT, STOPPED, add_device, add_smoothing, rate, smoothing
 from cascadepose.commands.output import Output, add_drawing, add_formats, chosen_formats, summarize
 from cascadepose.commands.space_options import add_space, space_settings
 
@@ -67,7 +67,7 @@ def declare(commands: Any) -> None:
         default="dstformer-small",
         help="name or path, or none for 2D only (default: %(default)s)",
     )
-    add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
+    add_device(group)
     add("--no-flip-test", action="store_true", help="lift once, not also mirrored: faster, a little less exact")
     add_smoothing(group, "of 3D")
     add_space(parser)
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
     lifter = None if args.lifter.lower() == "none" else args.lifter
     formats = chosen_formats(args.formats, lifted=lifter is not None)
-    settings = {"space": space_settings(args), **smoothing(args)}
+    settings = {"space": space_settings(args), **smoothing(args), "backend": args.backend, "onnx_folder": args.onnx}
     from cascadepose.lift import lift_result, read_poses  # slow to import, so only once the options are good
 
     clock, output = StageClock(), Output()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascadepose.errors import InputError
@@ -36,6 +37,14 @@ def rate(text: str) -> float:
     if not 0 < number < 1e5:
         raise argparse.ArgumentTypeError(f"{text} is no frame rate")
     return number
+
+
+def add_device(group: Any) -> None:
+    """Declare where the networks run and what runs them: `load`'s device, backend and onnx_folder."""
+    add = group.add_argument
+    add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
+    add("--backend", choices=("torch", "onnx"), default="torch", help="what runs the networks (default: torch)")
+    add("--onnx", metavar="DIR", type=Path, help="folder of `cascadepose onnx` (default: kept in the user's cache)")
 
 
 def add_smoothing(group: Any, of: str) -> None:

@@ -41,6 +41,19 @@ def test_infer_on_either_backend(weights_file, make_image, tmp_path):
         np.testing.assert_allclose(two.keypoints, one.keypoints, atol=0.02)
 
 
+@pytest.mark.usefixtures("kept_files")
+def test_lift_on_either_backend(weights_file, rng, tmp_path):
+    lifter, poses = weights_file(make_lifter("tcn"), "tcn"), tmp_path / "poses.npz"
+    np.savez(poses, keypoints=rng.random((40, 17, 2)) * 100, fps=25, size=(100, 100))
+    folder, results = tmp_path / "graphs", []
+    for name in ("torch", "onnx"):
+        options = ["--lifter", str(lifter), "--device", "cpu", "--quiet", "--backend", name, "--onnx", str(folder)]
+        assert main(["lift", str(poses), "--out", str(tmp_path / name), *options]) == 0
+        results.append(load_result(tmp_path / name).tracks[0].poses3d.joints)
+    np.testing.assert_allclose(*results, atol=2e-3)
+    assert [path.name for path in folder.iterdir() if path.suffix == ".onnx"] == ["tcn.lifter.onnx"]
+
+
 def test_bad_input_is_one_line(tmp_path, capsys):
     assert main(["onnx", "nothing", "--out", str(tmp_path)]) == 2
     assert main(["onnx", "dstformer-small", "--stages", "hands", "--out", str(tmp_path)]) == 2
