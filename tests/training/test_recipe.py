@@ -1,6 +1,6 @@
 """Recipes: the steps run in order with their options, and the result is packaged."""
 
-from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -68,34 +68,21 @@ def test_missing_data_of_a_later_step_stop_the_first(file, monkeypatch):
     assert len(called) == 4, "what trains nothing needs no data"
 
 
-def average(*means):
-    """A mean of means: what each file counts in it."""
-    total = Counter()
-    for mean, share in means:
-        total.update({file: part * share for file, part in mean.items()})
-    return dict(total)
-
-
-def test_the_default_recipe_can_be_read(repository):
+def test_the_default_recipe_starts_from_nothing_but_data(repository):
+    """Weights that a step or a package starts from are those of a step before it, and every step is of use."""
     default = recipe.read_recipe(repository / "configs" / "default_accurate.yaml")
-    assert [step.stage for step in default.steps] == ["detector"] + ["keypoints"] * 14
-    folders = [read_yaml(step.config)["train"]["output_dir"] for step in default.steps]
-    weights = [f"{folder}/best.safetensors" for folder in folders]
-    start = [read_yaml(step.config)["task"].get("initial_weights") for step in default.steps]
-    blocks, longer, mean, close, larger, pasted, stretched, smaller, again = weights[-9:]
-    assert start[-7] == [blocks, longer]
-    assert start[-6] == {blocks: 0.25, longer: 0.25, mean: 0.5}
-    assert start[-5] == pytest.approx(average((start[-6], 0.4), ({close: 1}, 0.6)))
-    assert start[-4] == larger
-    assert start[-3] == {larger: 0.3, pasted: 0.7}
-    fast, accurate = average((start[-5], 0.5), ({larger: 1}, 0.5)), average((start[-3], 0.65), ({stretched: 1}, 0.35))
-    assert start[-2] == pytest.approx(average((fast, 0.5), (accurate, 0.5)))
-    assert start[-1] == pytest.approx(average((accurate, 0.5), ({smaller: 1}, 0.5)))
+    made, used = [], set()
+    for step in default.steps:
+        config = read_yaml(step.config)
+        if start := config["task"].get("initial_weights"):
+            assert Path(start).parent in made, step.config.name
+            used.add(Path(start).parent)
+        made.append(Path(config["train"]["output_dir"]))
+    parts = [Path(package[stage]).parent for package in default.packages for stage in ("detector", "keypoints")]
+    assert len(set(made)) == len(made) and set(made) == used | set(parts)
     small, large = default.packages
-    assert small["keypoints"] == pytest.approx(average((fast, 0.3), ({smaller: 1}, 0.7)))
-    assert large["keypoints"] == pytest.approx(average((accurate, 0.3), ({again: 1}, 0.7)))
-    assert small["detector"] == large["detector"] == weights[0] and small["side"] == large["side"]
-    assert small["out"] != large["out"]
+    assert small["detector"] == large["detector"] and small["keypoints"] != large["keypoints"]
+    assert small["side"] == large["side"] and small["out"] != large["out"]
 
 
 def test_both_stages_are_packaged_as_one_model(coco_people, tmp_path):
