@@ -42,16 +42,23 @@ def mean_of_maps(out: dict, mirrored: dict, flip_index: Sequence[int], sharpness
     """Outputs of one kind from those of ordered queries (query j is joint j) with heat maps: the mean of the maps, of
     the logits, of the spreads, and of what the queries correct places by.
     """
+    seen = unmirrored(mirrored, flip_index)
+    mean = {key: (out[key] + seen[key]) / 2 for key in ("pred_heatmaps", "pred_kpt_logits", "pred_kpt_sigma")}
+    correction = (_corrections(out, sharpness) + _corrections(seen, sharpness)) / 2
+    places = inverse_sigmoid(around_peak(mean["pred_heatmaps"] * sharpness)) + correction
+    return mean | {"pred_keypoints": places.sigmoid()}
+
+
+def unmirrored(out: dict, flip_index: Sequence[int]) -> dict:
+    """Outputs of ordered queries with heat maps to mirrored crops, as they would be to the crops themselves."""
     swap = list(flip_index)
     classes = [*swap, *range(len(swap), out["pred_kpt_logits"].shape[-1])]
-    corrections = _corrections(out, sharpness), _corrections(mirrored, sharpness)[:, swap]
-    correction = (corrections[0] + corrections[1] * corrections[1].new_tensor([-1.0, 1.0])) / 2
-    maps = (out["pred_heatmaps"] + mirrored["pred_heatmaps"][:, swap].flip(-1)) / 2
+    points = out["pred_keypoints"][:, swap]
     return {
-        "pred_heatmaps": maps,
-        "pred_keypoints": (inverse_sigmoid(around_peak(maps * sharpness)) + correction).sigmoid(),
-        "pred_kpt_logits": (out["pred_kpt_logits"] + mirrored["pred_kpt_logits"][:, swap][..., classes]) / 2,
-        "pred_kpt_sigma": (out["pred_kpt_sigma"] + mirrored["pred_kpt_sigma"][:, swap]) / 2,
+        "pred_heatmaps": out["pred_heatmaps"][:, swap].flip(-1),
+        "pred_keypoints": torch.stack([1 - points[..., 0], points[..., 1]], dim=-1),
+        "pred_kpt_logits": out["pred_kpt_logits"][:, swap][..., classes],
+        "pred_kpt_sigma": out["pred_kpt_sigma"][:, swap],
     }
 
 

@@ -5,20 +5,20 @@ map says something, so that few crops teach much.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from cascadepose.errors import InputError
 from cascadepose.models.keypoints import KeypointEstimator, KeypointTransformer
 from cascadepose.tasks.common import train_only
-from cascadepose.tasks.keypoints import KeypointTask, KeypointTaskConfig
+from cascadepose.tasks.keypoints import KeypointTaskConfig
+from cascadepose.tasks.student import StudentTask, Taught
 
 TOLD = ("backbone", "transformer.input_proj", "transformer.heatmap.fine", "transformer.heatmap.finer")
 
 
-class ImitationTask(KeypointTask):
+class ImitationTask(StudentTask):
     """A keypoint stage whose new parts are taught what its initial weights have in their place; see `Imitation`."""
 
     def __init__(self, config: KeypointTaskConfig):
@@ -34,21 +34,13 @@ class ImitationTask(KeypointTask):
         """The stage, which imitates what it started from."""
         return Imitation(self.model, source, self.config.new_parts)
 
-    def losses(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+    def losses(self, model: Taught, batch: Any) -> dict[str, Tensor]:
         """What the student does not give of the teacher's maps."""
         return model(batch["image"].float().div_(255))
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """The student's, see `KeypointTask.validate`."""
-        return super().validate(model.student)
 
-    def save(self, model: nn.Module, path: Path, info: dict) -> None:
-        """The student's weights."""
-        super().save(model.student, path, info)
-
-
-class Imitation(nn.Module):
-    """A keypoint stage (`student`) whose backbone learns the maps that another one's gives (`teacher`).
+class Imitation(Taught):
+    """A keypoint stage whose backbone learns the maps that its teacher's gives.
 
     new_parts: modules of the student that learn, out of `TOLD`: the backbone and the layers that make `projected` of
         its maps. Nothing else does, and the teacher stays as it is.
@@ -57,27 +49,19 @@ class Imitation(nn.Module):
     """
 
     def __init__(self, student: KeypointEstimator, teacher: KeypointEstimator, new_parts: Sequence[str]):
-        super().__init__()
         if _told(student) != _told(teacher):
             raise InputError(
                 "task.imitate: the maps of task.initial_weights are not those of task.model; both need full attention "
                 "and the same d_model, heatmap_dim, and strides of input and finer levels"
             )
         train_only(student, new_parts)
-        self.student = student
-        self.teacher = teacher.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> "Imitation":
-        """Training mode; the teacher stays in eval mode."""
-        super().train(mode)
-        self.teacher.eval()
-        return self
+        super().__init__(student, [teacher])
 
     def forward(self, crops: Tensor) -> dict[str, Tensor]:
         """crops [N, 3, h, w], RGB in 0..1 -> "loss", and what it is the sum of: for each map ("loss_map_0" is what
         enters the transformer) the share of its variance that the student does not give, 0 for a perfect student.
         """
-        pairs = zip(self.student.projected(crops), self.teacher.projected(crops), strict=True)
+        pairs = zip(self.student.projected(crops), self.teachers[0].projected(crops), strict=True)
         shares = {f"loss_map_{index}": unexplained(found, wanted) for index, (found, wanted) in enumerate(pairs)}
         return shares | {"loss": sum(shares.values(), start=crops.new_zeros(()))}
 

@@ -44,6 +44,12 @@ class KeypointTaskConfig(CropAugmentation):
     """Modules of the model that these weights lack or have otherwise, such as transformer.heatmap.finer or backbone."""
     imitate: bool = False
     """Teach new parts, a backbone and what projects its maps, not joints but what the initial weights have there."""
+    teachers: list[str] = field(default_factory=list)
+    """Weights of other stages, or of PRTRs, whose heat maps are learned beside the labels'; they answer together."""
+    teachers_weight: float = 1.0
+    """What teachers weigh, relative to the labels' heat maps."""
+    teachers_flip: bool = False
+    """Ask teachers about the mirror images, too, as in a flip test."""
     backbone_lr: float = 0.3
     """Rate of the backbone relative to the rest."""
     offsets_lr: float = 1.0
@@ -133,7 +139,10 @@ class KeypointTask:
 
     def losses(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Set loss of a batch of crops, and that of the people's boxes where the model looks for them."""
-        out = model(batch["image"].float().div_(255))
+        return self.label_losses(model(batch["image"].float().div_(255)), batch)
+
+    def label_losses(self, out: dict, batch: Any) -> dict[str, Tensor]:
+        """The same, of what the model answered."""
         self.criterion.to(batch["image"].device)
         losses = self.criterion(out, KeypointTargets(batch["keypoints"], batch["visible"], batch["labelled"]))
         if "pred_person_boxes" not in out:
@@ -164,6 +173,9 @@ class KeypointTask:
 
 def build_task(config: KeypointTaskConfig) -> KeypointTask:
     """The task that a configuration describes."""
+    from cascadepose.tasks.distillation import DistillationTask
     from cascadepose.tasks.imitation import ImitationTask
 
-    return ImitationTask(config) if config.imitate else KeypointTask(config)
+    if config.imitate and config.teachers:
+        raise InputError("task.imitate and task.teachers are two ways of learning from others; choose one")
+    return (ImitationTask if config.imitate else DistillationTask if config.teachers else KeypointTask)(config)

@@ -41,7 +41,7 @@ def test_only_the_new_parts_of_the_student_learn(config):
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert all(name.startswith(tuple(f"student.{part}." for part in NEW)) for name in learning)
     assert {"student.backbone.body.conv_stem.weight", "student.transformer.input_proj.bias"} <= learning
-    assert not model.train().teacher.training
+    assert not model.train().teachers.training
     assert model.student.training
 
 
