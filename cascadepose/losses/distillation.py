@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from cascadepose.models.readout import presence
+
 
 def mean_belief(answers: Sequence[dict]) -> Tensor:
     """Outputs of ordered queries with heat maps, one of each teacher -> how likely joint k is at each cell, the mean
     [N, K, h, w]; a map sums to how likely the joint is there at all.
     """
-    there = (answer["pred_kpt_logits"].float().softmax(-1).diagonal(dim1=1, dim2=2) for answer in answers)
+    there = (presence(answer["pred_kpt_logits"].float()) for answer in answers)
     maps = (answer["pred_heatmaps"].float() for answer in answers)
     believed = [m.flatten(2).softmax(-1).view_as(m) * p[..., None, None] for m, p in zip(maps, there, strict=True)]
     return torch.stack(believed).mean(0)

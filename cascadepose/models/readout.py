@@ -37,10 +37,15 @@ def read_ordered(out: dict) -> tuple[Tensor, Tensor, Tensor]:
 
     A score is the probability that the joint is there at all, times the agreement of its heat map where there is one.
     """
-    scores = out["pred_kpt_logits"].softmax(-1).diagonal(dim1=1, dim2=2)
+    scores = presence(out["pred_kpt_logits"])
     if "pred_heatmaps" in out:
         scores = scores * agreement(out["pred_heatmaps"])
     return out["pred_keypoints"], scores, out["pred_kpt_sigma"]
+
+
+def presence(logits: Tensor) -> Tensor:
+    """How likely each joint is there at all, [N, K, K+1] of ordered queries -> [N, K]."""
+    return logits.softmax(-1).diagonal(dim1=1, dim2=2)
 
 
 def spread_of(hs: Tensor, head: nn.Linear | None) -> Tensor:
